@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every bound of the system, in one place. What can grow has a maximum here and a test that reaches
+ * it. Sizes are in bytes, times in milliseconds unless the name says otherwise.
+ */
+#ifndef FL_BASE_LIMITS_H
+#define FL_BASE_LIMITS_H
+
+enum {
+    /* Names and texts */
+    FL_LIMIT_REASON = 256, /* why someone did something */
+    FL_LIMIT_SITE = 64,
+    FL_LIMIT_HOST = 253,      /* RFC 1035 */
+    FL_LIMIT_HOSTS = 16,      /* names and addresses one hub answers to */
+    FL_LIMIT_ADDRESS = 64,    /* "[2001:db8::1]:65535" */
+    FL_LIMIT_SERIAL_HEX = 41, /* 20 octets (RFC 5280 4.1.2.2) and the terminator */
+
+    /* Configuration and profiles (codec/conf, codec/profile) */
+    FL_LIMIT_CONF_SIZE = 256 * 1024,
+    FL_LIMIT_CONF_DEPTH = 8,
+    FL_LIMIT_CONF_NODES = 16384,
+    FL_LIMIT_CONF_WORDS = 64, /* in one statement */
+    FL_LIMIT_CONF_WORD = 4096,
+    FL_LIMIT_PROFILE_SIZE = 64 * 1024,
+    FL_LIMIT_PROFILE_TOPICS = 64, /* publish and subscribe filters each */
+    FL_LIMIT_PROFILE_STREAMS = 256,
+    FL_LIMIT_PROFILES = 4096,
+
+    /* Keys, requests, certificates (trust) */
+    FL_LIMIT_CSR = 16 * 1024, /* DER */
+    FL_LIMIT_CERT = 16 * 1024,
+    FL_LIMIT_CHAIN = 64 * 1024,
+    FL_LIMIT_TOKEN_TEXT = 1024,
+    FL_LIMIT_DEVICE_CERTS = 4, /* live credentials of one device: old and new during renewal */
+
+    /* Between processes (codec/msg) */
+    FL_LIMIT_MSG = 1024 * 1024,                /* one frame */
+    FL_LIMIT_CHANNEL_QUEUE = 64 * 1024 * 1024, /* unsent bytes to one peer process */
+
+    /* MQTT */
+    FL_LIMIT_MQTT_PACKET = 256 * 1024,
+    FL_LIMIT_MQTT_TOPIC = 1024,
+    FL_LIMIT_MQTT_TOPIC_LEVELS = 32,
+    FL_LIMIT_MQTT_CLIENT_ID = 256,
+    FL_LIMIT_MQTT_PROPERTIES = 8 * 1024,
+    FL_LIMIT_MQTT_SUBSCRIPTIONS = 256, /* of one session */
+    FL_LIMIT_MQTT_INFLIGHT = 64,       /* unacknowledged, each way, of one session */
+    FL_LIMIT_MQTT_QUEUE = 1000,        /* messages waiting for one session */
+    FL_LIMIT_MQTT_QUEUE_BYTES = 4 * 1024 * 1024,
+    FL_LIMIT_MQTT_RETAINED = 100000,
+    FL_LIMIT_MQTT_RETAINED_BYTES = 256 * 1024 * 1024,
+    FL_LIMIT_MQTT_OUT = 1024 * 1024, /* unsent bytes of one connection before it must wait */
+    FL_LIMIT_MQTT_SESSION_EXPIRY_S = 7 * 24 * 3600,
+    FL_LIMIT_MQTT_SESSIONS = 200000,
+
+    /* Connections of the front */
+    FL_LIMIT_CONNECTIONS = 100000,
+    FL_LIMIT_HANDSHAKE_MS = 10000, /* TLS, and then CONNECT */
+    FL_LIMIT_HTTP_HEAD = 16 * 1024,
+    FL_LIMIT_HTTP_HEADERS = 64,
+    FL_LIMIT_HTTP_BODY = 1024 * 1024,
+    FL_LIMIT_HTTP_REQUEST_MS = 30000, /* from the first byte of a request to its last */
+    FL_LIMIT_HTTP_IDLE_MS = 60000,
+    FL_LIMIT_TLS_SESSIONS = 100000, /* resumable sessions remembered */
+    FL_LIMIT_TLS_SESSION_S = 24 * 3600,
+
+    /* Readings */
+    FL_LIMIT_READINGS_PAYLOAD = 64 * 1024,
+    FL_LIMIT_READINGS_PER_MESSAGE = 256,
+    FL_LIMIT_READINGS_UNCOMMITTED = 65536, /* at the front, waiting for the hub */
+    FL_LIMIT_READINGS_PAGE = 10000,        /* of one API answer */
+
+    /* Enrolment */
+    FL_LIMIT_TOKEN_TTL_S = 7 * 24 * 3600,
+    FL_LIMIT_TOKEN_TTL_DEFAULT_S = 15 * 60,
+    FL_LIMIT_ENROL_FAILURES = 5, /* per device id and per address, in FL_LIMIT_ENROL_WINDOW_MS */
+    FL_LIMIT_ENROL_WINDOW_MS = 60000,
+
+    /* Hub */
+    FL_LIMIT_DEVICES = 1000000,
+    FL_LIMIT_ACTION_S = 365 * 24 * 3600,
+    FL_LIMIT_PENDING_API = 1024,
+    FL_LIMIT_PAGE = 1000, /* rows of one API answer but for readings */
+
+    /* Agent */
+    FL_LIMIT_OUTBOX_BYTES = 256 * 1024 * 1024,
+    FL_LIMIT_OUTBOX_RECORD = 64 * 1024,
+};
+
+#endif

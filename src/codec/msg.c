@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "codec/msg.h"
+
+#include <math.h>
+
+#define HEADER_SIZE 6 /* u32 size, u16 type */
+
+/* --- writing --- */
+
+struct writer {
+    struct fl_buffer *out;
+    const char *bad; /* the first field that may not be sent */
+};
+
+static void put_uint(struct fl_buffer *out, uint64_t value, size_t size)
+{
+    uint8_t bytes[8];
+
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(value >> (8 * i));
+    (void)fl_buffer_append(out, bytes, size);
+}
+
+static void put_slice(struct writer *w, const char *name, struct fl_slice s, size_t max, bool text)
+{
+    if (s.size > max || (text && !fl_slice_is_utf8(s))) {
+        if (!w->bad)
+            w->bad = name;
+        return;
+    }
+    put_uint(w->out, s.size, 4);
+    (void)fl_buffer_append_slice(w->out, s);
+}
+
+#define PUT_u8(name, max) put_uint(w->out, m->name, 1);
+#define PUT_u32(name, max) put_uint(w->out, m->name, 4);
+#define PUT_u64(name, max) put_uint(w->out, m->name, 8);
+#define PUT_i64(name, max) put_uint(w->out, (uint64_t)m->name, 8);
+#define PUT_str(name, max) put_slice(w, #name, m->name, (max), true);
+#define PUT_bytes(name, max) put_slice(w, #name, m->name, (max), false);
+#define PUT(kind, name, max) PUT_##kind(name, max)
+#define WRITER(name, value, fields, from)                                                          \
+    static void put_##name(struct writer *w, const struct fl_msg_##name *m)                        \
+    {                                                                                              \
+        fields(PUT)                                                                                \
+    }
+FL_MSGS(WRITER)
+
+/* Takes back what was appended after `size` bytes. */
+static void truncate_to(struct fl_buffer *out, size_t size)
+{
+    out->size = size;
+    out->failed = false;
+}
+
+enum fl_error fl_msg_encode(const struct fl_msg *msg, struct fl_buffer *out, struct fl_context *ctx)
+{
+    size_t before = out->size;
+    struct writer w = {.out = out};
+    size_t size = 0;
+
+    put_uint(out, 0, 4);
+    put_uint(out, (uint64_t)msg->type, 2);
+    switch (msg->type) {
+#define WRITE_CASE(name, value, fields, from)                                                      \
+    case fl_msg_type_##name:                                                                       \
+        put_##name(&w, &msg->as.name);                                                             \
+        break;
+        FL_MSGS(WRITE_CASE)
+    }
+    if (w.bad) {
+        truncate_to(out, before);
+        return fl_fail(ctx, FL_EINVAL, "msg: %s: field '%s' is too long or not UTF-8",
+                       fl_msg_name(msg->type), w.bad);
+    }
+    size = out->size - before;
+    if (out->failed || size > FL_LIMIT_MSG) {
+        truncate_to(out, before);
+        return fl_fail(ctx, FL_ELIMIT, "msg: %s: no room", fl_msg_name(msg->type));
+    }
+    for (size_t i = 0; i < 4; i++)
+        out->data[out->start + before + i] = (uint8_t)((size - 4) >> (8 * i));
+    return FL_OK;
+}
+
+/* --- reading --- */
+
+struct reader {
+    struct fl_slice in;
+    const char *bad;
+};
+
+static uint64_t take_uint(struct reader *r, const char *name, size_t size)
+{
+    uint64_t value = 0;
+
+    if (r->in.size < size) {
+        if (!r->bad)
+            r->bad = name;
+        return 0;
+    }
+    for (size_t i = 0; i < size; i++)
+        value |= (uint64_t)r->in.data[i] << (8 * i);
+    r->in = fl_slice_from(r->in, size);
+    return value;
+}
+
+static struct fl_slice take_slice(struct reader *r, const char *name, size_t max, bool text)
+{
+    size_t size = (size_t)take_uint(r, name, 4);
+    struct fl_slice s = fl_slice(r->in.data, size);
+
+    if (r->bad)
+        return fl_slice(NULL, 0);
+    if (size > max || size > r->in.size || (text && !fl_slice_is_utf8(s))) {
+        r->bad = name;
+        return fl_slice(NULL, 0);
+    }
+    r->in = fl_slice_from(r->in, size);
+    return s;
+}
+
+#define TAKE_u8(name, max) m->name = (uint8_t)take_uint(r, #name, 1);
+#define TAKE_u32(name, max) m->name = (uint32_t)take_uint(r, #name, 4);
+#define TAKE_u64(name, max) m->name = take_uint(r, #name, 8);
+#define TAKE_i64(name, max) m->name = (int64_t)take_uint(r, #name, 8);
+#define TAKE_str(name, max) m->name = take_slice(r, #name, (max), true);
+#define TAKE_bytes(name, max) m->name = take_slice(r, #name, (max), false);
+#define TAKE(kind, name, max) TAKE_##kind(name, max)
+#define READER(name, value, fields, from)                                                          \
+    static void take_##name(struct reader *r, struct fl_msg_##name *m)                             \
+    {                                                                                              \
+        fields(TAKE)                                                                               \
+    }
+FL_MSGS(READER)
+
+static bool may_send(enum fl_msg_type type, enum fl_msg_from from)
+{
+    switch (type) {
+#define FROM_CASE(name, value, fields, allowed)                                                    \
+    case fl_msg_type_##name:                                                                       \
+        return ((unsigned)(allowed) & (unsigned)from) != 0;
+        FL_MSGS(FROM_CASE)
+    }
+    return false;
+}
+
+static enum fl_error decode_body(struct reader *r, struct fl_msg *msg, struct fl_context *ctx)
+{
+    switch (msg->type) {
+#define READ_CASE(name, value, fields, from)                                                       \
+    case fl_msg_type_##name:                                                                       \
+        take_##name(r, &msg->as.name);                                                             \
+        break;
+        FL_MSGS(READ_CASE)
+    }
+    if (r->bad)
+        return fl_fail(ctx, FL_EPARSE, "msg: %s: bad field '%s'", fl_msg_name(msg->type), r->bad);
+    if (r->in.size)
+        return fl_fail(ctx, FL_EPARSE, "msg: %s: %zu bytes too many", fl_msg_name(msg->type),
+                       r->in.size);
+    return FL_OK;
+}
+
+enum fl_error fl_msg_decode(struct fl_slice *in, enum fl_msg_from from, struct fl_msg *msg,
+                            struct fl_context *ctx)
+{
+    struct reader header = {.in = *in};
+    struct reader body = {0};
+    size_t size = 0;
+    unsigned type = 0;
+    enum fl_error error = FL_OK;
+
+    if (in->size < 4)
+        return FL_EMORE;
+    size = (size_t)take_uint(&header, "size", 4);
+    if (size < HEADER_SIZE - 4 || size > FL_LIMIT_MSG - 4)
+        return fl_fail(ctx, FL_EPARSE, "msg: frame of %zu bytes", size);
+    if (header.in.size < size)
+        return FL_EMORE;
+    type = (unsigned)take_uint(&header, "type", 2);
+    *msg = (struct fl_msg){.type = (enum fl_msg_type)type};
+    if (strcmp(fl_msg_name(msg->type), "unknown") == 0)
+        return fl_fail(ctx, FL_EPARSE, "msg: unknown type %u", type);
+    if (!may_send(msg->type, from))
+        return fl_fail(ctx, FL_EDENIED, "msg: '%s' is not for this sender", fl_msg_name(msg->type));
+    body.in = fl_slice(header.in.data, size - 2);
+    error = decode_body(&body, msg, ctx);
+    if (error == FL_OK)
+        *in = fl_slice_from(*in, size + 4);
+    return error;
+}
+
+const char *fl_msg_name(enum fl_msg_type type)
+{
+    switch (type) {
+#define NAME_CASE(name, value, fields, from)                                                       \
+    case fl_msg_type_##name:                                                                       \
+        return #name;
+        FL_MSGS(NAME_CASE)
+    }
+    return "unknown";
+}
+
+/* --- readings --- */
+
+enum fl_error fl_msg_put_reading(struct fl_buffer *out, const struct fl_reading *reading)
+{
+    size_t before = out->size;
+    struct writer w = {.out = out};
+    uint64_t bits = 0;
+
+    memcpy(&bits, &reading->value, sizeof bits);
+    put_slice(&w, "device", reading->device, FL_NAME_MAX, true);
+    put_slice(&w, "stream", reading->stream, FL_NAME_MAX, true);
+    put_uint(out, (uint64_t)reading->t, 8);
+    put_uint(out, bits, 8);
+    put_uint(out, reading->message, 8);
+    put_uint(out, reading->redelivery ? 1 : 0, 1);
+    if (!w.bad && !out->failed)
+        return FL_OK;
+    truncate_to(out, before);
+    return w.bad ? FL_EINVAL : FL_ELIMIT;
+}
+
+enum fl_error fl_msg_next_reading(struct fl_slice *records, struct fl_reading *reading)
+{
+    struct reader r = {.in = *records};
+    uint64_t bits = 0;
+    uint64_t redelivery = 0;
+
+    if (records->size == 0)
+        return FL_ENOTFOUND;
+    reading->device = take_slice(&r, "device", FL_NAME_MAX, true);
+    reading->stream = take_slice(&r, "stream", FL_NAME_MAX, true);
+    reading->t = (int64_t)take_uint(&r, "t", 8);
+    bits = take_uint(&r, "value", 8);
+    reading->message = take_uint(&r, "message", 8);
+    redelivery = take_uint(&r, "redelivery", 1);
+    memcpy(&reading->value, &bits, sizeof bits);
+    if (r.bad || redelivery > 1 || !isfinite(reading->value) || !fl_name_valid(reading->device) ||
+        !fl_name_valid(reading->stream))
+        return FL_EPARSE;
+    reading->redelivery = redelivery == 1;
+    *records = r.in;
+    return FL_OK;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the processes of a hub say to each other, and nothing else. A frame is
+ *     u32 size of the rest | u16 type | fields in the order below
+ * little endian; a str or bytes field is u32 size and its bytes. Decoding is strict: unknown type,
+ * short or long frame, text that is not UTF-8, a field over its maximum is FL_EPARSE, and the
+ * receiver ends the sender's channel. Decoded slices point into the input. Pure: no I/O, no
+ * allocation.
+ */
+#ifndef FL_CODEC_MSG_H
+#define FL_CODEC_MSG_H
+
+#include "base/buffer.h"
+#include "base/limits.h"
+#include "base/store.h"
+
+/* Who may send a message: a receiver refuses one from the wrong side. */
+enum fl_msg_from {
+    FL_FROM_PARENT = 1,
+    FL_FROM_HUB = 2,
+    FL_FROM_FRONT = 4,
+    FL_FROM_SIGNER = 8,
+};
+
+/* Fields: F(kind, name, maximum). Kinds: u8 u32 u64 i64 (maximum unused), str, bytes. */
+
+/* Parent to child on its control socket; descriptors come along (SCM_RIGHTS), in the order named.
+ */
+#define FL_MSG_START(F)                                                                            \
+    F(str, dir, 4096) /* the hub directory, absolute */                                            \
+    F(str, log_level, 16)
+/* A new channel to `peer` ("hub", "front", "signer"); one descriptor. Replaces an older one. */
+#define FL_MSG_CHANNEL(F) F(str, peer, 16)
+/* A bound, listening socket: "mqtt", "https" to the front, "local" (Unix) to the hub; one
+ * descriptor. */
+#define FL_MSG_LISTEN(F) F(str, name, 16)
+/* Child to parent: every listener answers and the first work can begin. */
+#define FL_MSG_READY(F) F(u32, pid, 0)
+
+/* Hub to front, after every new channel: first CONFIG, then PROFILEs, DEVICEs, SNAPSHOT_END. The
+ * front keeps what it knew until SNAPSHOT_END and then forgets what the snapshot did not name. */
+#define FL_MSG_CONFIG(F)                                                                           \
+    F(str, hosts, 4096)              /* names and addresses, separated by one space */             \
+    F(bytes, issuing, FL_LIMIT_CERT) /* certificates, DER */                                       \
+    F(bytes, root, FL_LIMIT_CERT)
+#define FL_MSG_PROFILE(F)                                                                          \
+    F(str, name, FL_NAME_MAX)                                                                      \
+    F(str, text, FL_LIMIT_PROFILE_SIZE) /* the signed text; verified by the hub */
+/* Insert or replace. The front makes it true at once, for live sessions too, then answers APPLIED.
+ */
+#define FL_MSG_DEVICE(F)                                                                           \
+    F(u64, seq, 0) /* 0 in a snapshot: no answer */                                                \
+    F(str, id, FL_NAME_MAX)                                                                        \
+    F(str, profile, FL_NAME_MAX)                                                                   \
+    F(u8, may_connect, 0)           /* the posture's verdict */                                    \
+    F(str, reason, FL_LIMIT_REASON) /* why not, for the log and the wire */                        \
+    F(str, credentials, 512) /* serials in hex that may authenticate it, separated by one space */
+#define FL_MSG_DEVICE_GONE(F) F(u64, seq, 0) F(str, id, FL_NAME_MAX)
+#define FL_MSG_SNAPSHOT_END(F) F(u64, devices, 0)
+#define FL_MSG_APPLIED(F) F(u64, seq, 0) F(u32, sessions_closed, 0) F(u32, resumptions_dropped, 0)
+
+/* Front to hub: its TLS key lives only in the front's memory; the certificate is short-lived. */
+#define FL_MSG_SERVER_CSR(F) F(bytes, csr, FL_LIMIT_CSR)
+#define FL_MSG_SERVER_CERT(F)                                                                      \
+    F(u32, error, 0)                                                                               \
+    F(str, detail, 512)                                                                            \
+    F(bytes, certificate, FL_LIMIT_CERT)                                                           \
+    F(i64, not_after, 0) /* ms since the epoch */
+
+/* EST simpleenroll and simplereenroll. `error` is an enum fl_error; FL_EBUSY comes with
+ * retry_after_s. */
+#define FL_MSG_ENROL(F)                                                                            \
+    F(u64, request, 0)                                                                             \
+    F(str, device, FL_NAME_MAX)                                                                    \
+    F(str, token, FL_LIMIT_TOKEN_TEXT)  /* empty: authenticated by `serial` */                     \
+    F(str, serial, FL_LIMIT_SERIAL_HEX) /* of the TLS client certificate, or empty */              \
+    F(str, peer, FL_LIMIT_ADDRESS)                                                                 \
+    F(bytes, csr, FL_LIMIT_CSR) /* DER */
+#define FL_MSG_ENROL_RESULT(F)                                                                     \
+    F(u64, request, 0)                                                                             \
+    F(u32, error, 0)                                                                               \
+    F(str, detail, 512)                                                                            \
+    F(u32, retry_after_s, 0)                                                                       \
+    F(bytes, certificate, FL_LIMIT_CERT)
+
+/* A batch of readings (fl_msg_put_reading); acknowledged once it is on stable storage. The front
+ * keeps a batch until then and sends it again on a new channel: storing twice stores once. */
+#define FL_MSG_READINGS(F) F(u64, batch, 0) F(bytes, records, FL_LIMIT_MSG - 64)
+#define FL_MSG_READINGS_DONE(F) F(u64, batch, 0) F(u32, error, 0) F(str, detail, 512)
+
+/* What happened to a device's session: "connected", "disconnected", "refused". */
+#define FL_MSG_SESSION(F)                                                                          \
+    F(str, device, FL_NAME_MAX) /* may be empty when refused before it had a name */               \
+    F(str, event, 16)                                                                              \
+    F(i64, at, 0)                                                                                  \
+    F(str, peer, FL_LIMIT_ADDRESS)                                                                 \
+    F(str, serial, FL_LIMIT_SERIAL_HEX)                                                            \
+    F(u8, resumed, 0)                                                                              \
+    F(str, reason, FL_LIMIT_REASON)
+/* Messages refused since the last such report for this device, right and topic. */
+#define FL_MSG_REFUSED(F)                                                                          \
+    F(str, device, FL_NAME_MAX)                                                                    \
+    F(str, what, 16) /* "publish", "subscribe", "reading" */                                       \
+    F(str, topic, FL_LIMIT_MQTT_TOPIC)                                                             \
+    F(str, reason, FL_LIMIT_REASON)                                                                \
+    F(u32, count, 0)
+
+/* One API call that came over HTTPS. The body is JSON that the front parsed and wrote anew. */
+#define FL_MSG_API_REQUEST(F)                                                                      \
+    F(u64, request, 0)                                                                             \
+    F(str, method, 16)                                                                             \
+    F(str, path, 2048)  /* decoded, no query */                                                    \
+    F(str, query, 4096) /* as on the wire, without '?' */                                          \
+    F(str, bearer, 512) /* the credential of the Authorization header, or empty */                 \
+    F(str, peer, FL_LIMIT_ADDRESS)                                                                 \
+    F(bytes, body, FL_LIMIT_MSG - 16384)
+#define FL_MSG_API_RESPONSE(F)                                                                     \
+    F(u64, request, 0)                                                                             \
+    F(u32, status, 0)                                                                              \
+    F(str, content_type, 128)                                                                      \
+    F(bytes, body, FL_LIMIT_MSG - 1024)
+
+/* Hub and signer. HELLO is the signer's first message on a channel. */
+#define FL_MSG_SIGNER_HELLO(F) F(bytes, issuing, FL_LIMIT_CERT) F(bytes, root, FL_LIMIT_CERT)
+#define FL_MSG_SIGN(F)                                                                             \
+    F(u64, request, 0)                                                                             \
+    F(str, kind, 16)            /* "device" or "server" */                                         \
+    F(str, name, FL_LIMIT_HOST) /* device id, or the first host; the signer checks it */           \
+    F(u32, validity_s, 0)                                                                          \
+    F(bytes, csr, FL_LIMIT_CSR)
+#define FL_MSG_SIGN_RESULT(F)                                                                      \
+    F(u64, request, 0)                                                                             \
+    F(u32, error, 0)                                                                               \
+    F(str, detail, 512)                                                                            \
+    F(bytes, certificate, FL_LIMIT_CERT)                                                           \
+    F(str, serial, FL_LIMIT_SERIAL_HEX)                                                            \
+    F(i64, not_before, 0)                                                                          \
+    F(i64, not_after, 0)
+
+/* name, value on the wire, fields, senders. Values are append only. */
+#define FL_MSGS(M)                                                                                 \
+    M(start, 1, FL_MSG_START, FL_FROM_PARENT)                                                      \
+    M(channel, 2, FL_MSG_CHANNEL, FL_FROM_PARENT)                                                  \
+    M(listen, 3, FL_MSG_LISTEN, FL_FROM_PARENT)                                                    \
+    M(ready, 4, FL_MSG_READY, FL_FROM_HUB | FL_FROM_FRONT | FL_FROM_SIGNER)                        \
+    M(config, 16, FL_MSG_CONFIG, FL_FROM_HUB)                                                      \
+    M(profile, 17, FL_MSG_PROFILE, FL_FROM_HUB)                                                    \
+    M(device, 18, FL_MSG_DEVICE, FL_FROM_HUB)                                                      \
+    M(device_gone, 19, FL_MSG_DEVICE_GONE, FL_FROM_HUB)                                            \
+    M(snapshot_end, 20, FL_MSG_SNAPSHOT_END, FL_FROM_HUB)                                          \
+    M(applied, 21, FL_MSG_APPLIED, FL_FROM_FRONT)                                                  \
+    M(server_csr, 22, FL_MSG_SERVER_CSR, FL_FROM_FRONT)                                            \
+    M(server_cert, 23, FL_MSG_SERVER_CERT, FL_FROM_HUB)                                            \
+    M(enrol, 24, FL_MSG_ENROL, FL_FROM_FRONT)                                                      \
+    M(enrol_result, 25, FL_MSG_ENROL_RESULT, FL_FROM_HUB)                                          \
+    M(readings, 26, FL_MSG_READINGS, FL_FROM_FRONT)                                                \
+    M(readings_done, 27, FL_MSG_READINGS_DONE, FL_FROM_HUB)                                        \
+    M(session, 28, FL_MSG_SESSION, FL_FROM_FRONT)                                                  \
+    M(refused, 29, FL_MSG_REFUSED, FL_FROM_FRONT)                                                  \
+    M(api_request, 30, FL_MSG_API_REQUEST, FL_FROM_FRONT)                                          \
+    M(api_response, 31, FL_MSG_API_RESPONSE, FL_FROM_HUB)                                          \
+    M(signer_hello, 48, FL_MSG_SIGNER_HELLO, FL_FROM_SIGNER)                                       \
+    M(sign, 49, FL_MSG_SIGN, FL_FROM_HUB)                                                          \
+    M(sign_result, 50, FL_MSG_SIGN_RESULT, FL_FROM_SIGNER)
+
+enum fl_msg_type {
+#define FL_MSG_ENUM(name, value, fields, from) fl_msg_type_##name = (value),
+    FL_MSGS(FL_MSG_ENUM)
+#undef FL_MSG_ENUM
+};
+
+#define FL_MSG_C_u8 uint8_t
+#define FL_MSG_C_u32 uint32_t
+#define FL_MSG_C_u64 uint64_t
+#define FL_MSG_C_i64 int64_t
+#define FL_MSG_C_str struct fl_slice
+#define FL_MSG_C_bytes struct fl_slice
+#define FL_MSG_MEMBER(kind, name, max) FL_MSG_C_##kind name;
+#define FL_MSG_STRUCT(name, value, fields, from)                                                   \
+    struct fl_msg_##name {                                                                         \
+        fields(FL_MSG_MEMBER)                                                                      \
+    };
+FL_MSGS(FL_MSG_STRUCT)
+#undef FL_MSG_STRUCT
+#undef FL_MSG_MEMBER
+
+/* One message: `type` says which member of `as` is meant, e.g. msg.as.device.id. */
+struct fl_msg {
+    enum fl_msg_type type;
+    union {
+#define FL_MSG_IN_UNION(name, value, fields, from) struct fl_msg_##name name;
+        FL_MSGS(FL_MSG_IN_UNION)
+#undef FL_MSG_IN_UNION
+    } as;
+};
+
+/* Appends one frame. FL_EINVAL: a field is over its maximum or a text is not UTF-8 (the text names
+ * it); FL_ELIMIT: the buffer is full. On failure the buffer is as it was. */
+FL_MUST_USE enum fl_error fl_msg_encode(const struct fl_msg *msg, struct fl_buffer *out,
+                                        struct fl_context *ctx);
+
+/* Takes one frame off the front of `in`. `from` is the one enum fl_msg_from on the other side.
+ * FL_EMORE: not all there yet, `in` is unchanged. FL_EPARSE, FL_EDENIED (not for this sender): end
+ * the channel. */
+FL_MUST_USE enum fl_error fl_msg_decode(struct fl_slice *in, enum fl_msg_from from,
+                                        struct fl_msg *msg, struct fl_context *ctx);
+
+const char *fl_msg_name(enum fl_msg_type type);
+
+/* The records of a READINGS message. */
+FL_MUST_USE enum fl_error fl_msg_put_reading(struct fl_buffer *out,
+                                             const struct fl_reading *reading);
+/* FL_ENOTFOUND: no more. FL_EPARSE: malformed (names, a value that is not finite). */
+FL_MUST_USE enum fl_error fl_msg_next_reading(struct fl_slice *records, struct fl_reading *reading);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The profile: the signed statement of what a device of one model may do. Broker rights, reading
+ * checks and (later) firewall rules, privacy and baselines are derived from it; nobody writes them
+ * twice.
+ *
+ *     profile camera {
+ *         title        "Indoor camera"
+ *         vendor       "Example Ltd"
+ *         model        CAM-1
+ *         version      3                        grows with every change
+ *         publish      d/{device}/t/#           MQTT filters; {device} is the device's id
+ *         subscribe    d/{device}/c/#
+ *         stream temperature { unit "°C"  range -40 85 }     (one statement a line in the file)
+ *         support-until 2031-12-31
+ *         certificate-life 7d                   1h to 30d; 7d when absent
+ *     }
+ *     signature ES256 KEYID BASE64URL           added by `fairlead profile sign`; covers every byte
+ * before it
+ *
+ * A parsed profile lives in one allocation. Pure but for that.
+ */
+#ifndef FL_CODEC_PROFILE_H
+#define FL_CODEC_PROFILE_H
+
+#include "codec/conf.h"
+
+struct fl_profile_stream {
+    char name[FL_NAME_MAX + 1];
+    char unit[32];
+    double min; /* inclusive; -HUGE_VAL when the profile gives no range */
+    double max;
+};
+
+struct fl_profile {
+    char name[FL_NAME_MAX + 1];
+    char title[128];
+    char vendor[128];
+    char model[128];
+    uint64_t version;
+    const char **publish; /* filters with {device} in them */
+    size_t publish_count;
+    const char **subscribe;
+    size_t subscribe_count;
+    struct fl_profile_stream *streams;
+    size_t stream_count;
+    fl_time_t support_until; /* FL_TIME_NEVER when absent */
+    uint32_t certificate_life_s;
+    /* The signature statement, if there is one: what it covers, the key's id (hex of the first 8
+     * octets of the SHA-256 of its SubjectPublicKeyInfo) and the raw signature (r || s, 64 octets).
+     */
+    struct fl_slice signed_text; /* points into the text given to fl_profile_parse */
+    char key_id[17];
+    uint8_t signature[64];
+    bool is_signed;
+    void *memory;
+};
+
+/* `file` is the name for messages. */
+FL_MUST_USE enum fl_error fl_profile_parse(struct fl_slice text, const char *file,
+                                           struct fl_profile *profile, struct fl_context *ctx);
+void fl_profile_free(struct fl_profile *profile);
+
+/* NULL when the profile has no such stream. */
+const struct fl_profile_stream *fl_profile_stream(const struct fl_profile *profile,
+                                                  struct fl_slice name);
+
+enum fl_profile_right { FL_RIGHT_PUBLISH, FL_RIGHT_SUBSCRIBE };
+
+/* PUBLISH: `topic` is a topic name that one of the filters must match. SUBSCRIBE: `topic` is a
+ * filter, every topic of which must be matched by one of the profile's filters; a topic name is
+ * such a filter too, so the same call answers whether a message may be delivered. */
+bool fl_profile_allows(const struct fl_profile *profile, enum fl_profile_right right,
+                       struct fl_slice device, struct fl_slice topic);
+
+/* True if every topic that `filter` matches is matched by `pattern`, in which {device} stands for
+ * `device` (MQTT 5.0 section 4.7: '+', '#', and '$' topics are not matched by a leading wildcard).
+ */
+bool fl_topic_covered(const char *pattern, struct fl_slice device, struct fl_slice filter);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The MQTT broker as an engine: bytes of authenticated connections in, bytes out, routing between.
+ * It owns sessions, subscriptions, retained messages and queues; it knows no socket, no clock and
+ * no profile: its host feeds it, drains it, and answers what a device may do. One broker serves one
+ * loop.
+ *
+ * A connection is a protocol machine (proto/mqtt_session) that the host attaches to an
+ * authenticated identity. The MQTT client id must be the identity itself or begin with it and '/'
+ * (or be empty: the broker assigns the identity); so one device cannot take another's session over.
+ */
+#ifndef FL_SERVICE_BROKER_H
+#define FL_SERVICE_BROKER_H
+
+#include "base/buffer.h"
+#include "base/limits.h"
+#include "base/time.h"
+
+struct fl_broker;
+struct fl_broker_conn;
+
+enum fl_broker_right { FL_BROKER_PUBLISH, FL_BROKER_SUBSCRIBE, FL_BROKER_RECEIVE };
+
+struct fl_broker_publish {
+    struct fl_slice topic;
+    struct fl_slice payload;
+    uint8_t qos;
+    bool retain;
+    bool dup;
+    uint16_t packet_id; /* 0 with QoS 0 */
+};
+
+enum fl_broker_verdict {
+    FL_BROKER_ROUTE,  /* route it; acknowledge at once */
+    FL_BROKER_KEEP,   /* route it; the host acknowledges later by fl_broker_settle */
+    FL_BROKER_REFUSE, /* do not route; acknowledge with `reason` (MQTT 5) or just acknowledge
+                         (3.1.1) */
+};
+
+struct fl_broker_host {
+    /* May this connection's device do this now? Asked for every publish, subscribe and delivery. */
+    bool (*may)(void *self, void *peer, enum fl_broker_right right, struct fl_slice topic);
+    /* An authorised publish. `*reason` is an MQTT 5 reason code for REFUSE. `token` is for
+     * fl_broker_settle and stays harmless after the connection has gone. */
+    enum fl_broker_verdict (*publish)(void *self, void *peer,
+                                      const struct fl_broker_publish *publish, uint64_t token,
+                                      uint8_t *reason);
+    /* Something was refused: "publish", "subscribe", "connect"; for the audit. */
+    void (*refused)(void *self, void *peer, const char *what, struct fl_slice topic,
+                    const char *reason);
+    /* fl_broker_output has bytes. Called at most once until it is drained. */
+    void (*output)(void *self, void *peer);
+    /* CONNECT was accepted. */
+    void (*connected)(void *self, void *peer);
+    /* The host must send what is left in fl_broker_output, close the connection and call
+     * fl_broker_detach. `why` is for the log. */
+    void (*close)(void *self, void *peer, const char *why);
+    void *self;
+};
+
+FL_MUST_USE enum fl_error fl_broker_create(const struct fl_broker_host *host,
+                                           struct fl_broker **broker, struct fl_context *ctx);
+void fl_broker_free(struct fl_broker *broker);
+
+/* `identity` is the authenticated device id; `peer` is handed back in host calls. `now` is
+ * monotonic ms here and below. */
+FL_MUST_USE enum fl_error fl_broker_attach(struct fl_broker *broker, struct fl_slice identity,
+                                           void *peer, fl_time_t now, struct fl_broker_conn **conn,
+                                           struct fl_context *ctx);
+/* The connection has gone. Without a DISCONNECT before it the will is published. */
+void fl_broker_detach(struct fl_broker_conn *conn, fl_time_t now);
+
+/* Bytes from the wire; takes all of them, except that it stops at a limit (too much unacknowledged
+ * or unsent): then `*taken` is less than the size and the host offers the rest after the next
+ * output or settle. */
+void fl_broker_receive(struct fl_broker_conn *conn, struct fl_slice bytes, fl_time_t now,
+                       size_t *taken);
+/* Bytes for the wire; the host consumes (fl_buffer_consume) what it has written, then calls
+ * drained. */
+struct fl_buffer *fl_broker_output(struct fl_broker_conn *conn);
+void fl_broker_drained(struct fl_broker_conn *conn, fl_time_t now);
+
+/* Acknowledges a kept publish with an MQTT 5 reason code (0: success; with 3.1.1 a failure closes
+ * the connection, so that the client sends again). */
+void fl_broker_settle(struct fl_broker *broker, uint64_t token, uint8_t reason, fl_time_t now);
+
+/* Ends the device's live connections now, with DISCONNECT `reason` (MQTT 5); its will is not
+ * published. `forget`: its sessions and queues go too. Returns how many connections were ended. */
+uint32_t fl_broker_cut(struct fl_broker *broker, struct fl_slice identity, uint8_t reason,
+                       const char *why, bool forget, fl_time_t now);
+
+/* A message from the hub itself (commands); not authorised against any device. */
+void fl_broker_publish(struct fl_broker *broker, const struct fl_broker_publish *publish,
+                       fl_time_t now);
+
+/* Keep alive, CONNECT timeout, session and will expiry. */
+fl_time_t fl_broker_next_timeout(const struct fl_broker *broker); /* or FL_TIME_NEVER */
+void fl_broker_tick(struct fl_broker *broker, fl_time_t now);
+
+struct fl_broker_counts {
+    uint64_t connections;
+    uint64_t sessions;
+    uint64_t subscriptions;
+    uint64_t retained;
+    uint64_t received; /* PUBLISH packets, since the start */
+    uint64_t delivered;
+    uint64_t refused;
+    uint64_t dropped; /* queue full, QoS 0 first */
+};
+void fl_broker_count(const struct fl_broker *broker, struct fl_broker_counts *counts);
+
+#endif
