@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. Everything real is in CMakePresets.json, CMakeLists.txt and tools/.
+#   make demo [ONESHOT=1]   build and watch the main job      make test     build with ASan+UBSan, run all tests
+#   make build              programs into build/release/bin   make install  [PREFIX=/usr/local] [DESTDIR=]
+#   make check              style, layers, lengths, analysis  make fuzz     [SECONDS_EACH=300] libFuzzer, corpus kept
+#   make tsan               tests under ThreadSanitizer       make cov      branch coverage of the pure layers
+PREFIX ?= /usr/local
+SECONDS_EACH ?= 300
+ONESHOT ?=
+JOBS ?= $(shell nproc)
+
+.PHONY: all build demo test check fuzz tsan cov install clean setup
+all: build
+
+setup:
+	@tools/setup
+
+build: setup
+	@cmake --preset release > build-configure.log 2>&1 || { cat build-configure.log; rm -f build-configure.log; exit 1; }
+	@rm -f build-configure.log
+	@cmake --build build/release -j $(JOBS)
+
+install: build
+	cmake --install build/release --prefix $(PREFIX)
+
+demo: build
+	@ONESHOT=$(ONESHOT) tools/demo build/release/bin
+
+test: setup
+	cmake --preset asan
+	cmake --build build/asan -j $(JOBS)
+	ctest --test-dir build/asan -j $(JOBS) --output-on-failure --no-tests=error
+
+check: setup
+	cmake --preset dev > /dev/null
+	tools/check
+
+fuzz:
+	tools/setup check
+	cmake --preset fuzz
+	cmake --build build/fuzz -j $(JOBS)
+	tools/fuzz build/fuzz/bin $(SECONDS_EACH)
+
+tsan: setup
+	cmake --preset tsan
+	cmake --build build/tsan -j $(JOBS)
+	ctest --test-dir build/tsan -L unit --output-on-failure --no-tests=error
+
+cov:
+	tools/setup check
+	cmake --preset cov
+	cmake --build build/cov -j $(JOBS)
+	ctest --test-dir build/cov -L 'unit|fuzz' -j $(JOBS) --output-on-failure
+	gcovr --root . --filter src/base --filter src/codec --filter src/trust --filter src/proto --filter src/service \
+	  --branches --exclude-unreachable-branches build/cov
+
+clean:
+	rm -rf build

@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real hub in a temporary directory, real sockets, and the few third-party tools that system tests drive: openssl,
+curl, mosquitto. Nothing here knows the inside of Fairlead; the small MQTT client is our own on purpose, so that a
+mistake in the C codec cannot hide behind its twin."""
+import base64
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+BIN = pathlib.Path(os.environ.get("FAIRLEAD_BIN", "build/asan/bin")).resolve()
+READY_S = 30  # generous: sanitizers on a busy machine
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def run(*argv, check=True, timeout=60, **kwargs):
+    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=timeout, **kwargs)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def wait_for(what, timeout_s=20, every_s=0.05, say="condition"):
+    end = time.monotonic() + timeout_s
+    while True:
+        value = what()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{say}: not within {timeout_s} s")
+        time.sleep(every_s)
+
+
+class Hub:
+    """A hub on loopback. `with Hub() as hub:` starts and stops it; a crash report of a sanitizer fails the test."""
+
+    def __init__(self, init_args=()):
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="fairlead-test-"))
+        os.chmod(self.work, 0o755)  # the hub's own users must reach their folders
+        self.dir = self.work / "hub"
+        self.mqtt_port, self.https_port = free_ports(2)
+        self.log_path = self.work / "hub.log"
+        self.process = None
+        self.init = self.fairlead("init", self.dir, "--host", "localhost,127.0.0.1", "--mqtt-port", self.mqtt_port,
+                                  "--https-port", self.https_port, *init_args, hub=False)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self.check_log()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def start(self):
+        log = open(self.log_path, "ab")
+        self.process = subprocess.Popen([BIN / "fairlead-hub", self.dir], stdout=subprocess.PIPE, stderr=log)
+        log.close()
+        line = []
+        reader = threading.Thread(target=lambda: line.append(self.process.stdout.readline()), daemon=True)
+        reader.start()
+        reader.join(READY_S)
+        if not line or line[0] != b"ready\n":
+            self.kill()
+            raise AssertionError(f"the hub did not say ready: {line}\n{self.log()}")
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                code = self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError(f"the hub did not end on SIGTERM\n{self.log()}") from None
+            if code != 0:
+                raise AssertionError(f"the hub ended with {code}\n{self.log()}")
+        if self.process:
+            self.process.stdout.close()
+        self.process = None
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def check_log(self):
+        text = self.log()
+        for mark in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", " error assert: "):
+            if mark in text:
+                raise AssertionError(f"the log shows {mark!r}:\n{text[-8000:]}")
+
+    def children(self):
+        """{program name: pid} of the hub's processes."""
+        found = {}
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                if int(fields[1]) == self.process.pid and fields[0] != "Z":
+                    found[(entry / "cmdline").read_text().split("\0")[0].rsplit("/", 1)[-1]] = int(entry.name)
+            except (OSError, IndexError):
+                continue
+        return found
+
+    # --- the command line ---
+
+    def fairlead(self, *argv, check=True, hub=True, **kwargs):
+        where = ["--hub", self.dir] if hub else []
+        return run(BIN / "fairlead", *where, *argv, check=check, **kwargs)
+
+    def json(self, *argv):
+        return json.loads(self.fairlead(*argv, "--json").stdout)
+
+    def device(self, device):
+        return self.json("device", "show", device)
+
+    def readings(self, device, limit=1000000):
+        return self.json("reading", "show", device, "--limit", str(limit))
+
+    # --- third-party clients ---
+
+    def add(self, device, profile="camera", *more):
+        return self.json("device", "add", device, "--profile", profile, *more)
+
+    def enrol(self, device, profile="camera"):
+        """Enrols with openssl and curl alone. Returns a Credential."""
+        added = self.add(device, profile)
+        credential = Credential(self, device)
+        status, body = credential.request(added["token"])
+        if status != 200:
+            raise AssertionError(f"simpleenroll: {status} {body}")
+        credential.accept(body)
+        return credential
+
+
+class Credential:
+    """A device's key and certificate as files, as a third party would keep them."""
+
+    def __init__(self, hub, device):
+        self.hub, self.id = hub, device
+        self.folder = hub.work / f"{device}-{time.monotonic_ns()}"
+        self.folder.mkdir()
+        self.key, self.csr, self.cert = (self.folder / n for n in ("key.pem", "csr.b64", "cert.pem"))
+        run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.key)
+        self.make_csr(device)
+
+    def make_csr(self, name):
+        der = self.folder / "csr.der"
+        run("openssl", "req", "-new", "-key", self.key, "-subj", f"/CN={name}", "-outform", "DER", "-out", der)
+        self.csr.write_bytes(base64.encodebytes(der.read_bytes()))
+
+    def request(self, token, user=None):
+        """One simpleenroll by curl: (HTTP status, body)."""
+        body = self.folder / "answer"
+        done = run("curl", "-sS", "-o", body, "-w", "%{http_code}", "-u", f"{user or self.id}:{token}", "--cacert",
+                   self.hub.dir / "ca.pem", "--data-binary", f"@{self.csr}", "-H", "Content-Type: application/pkcs10",
+                   f"https://localhost:{self.hub.https_port}/.well-known/est/simpleenroll")
+        return int(done.stdout), body.read_bytes().decode(errors="replace")
+
+    def accept(self, body):
+        p7 = self.folder / "p7.der"
+        p7.write_bytes(base64.b64decode(body))
+        run("openssl", "pkcs7", "-inform", "DER", "-in", p7, "-print_certs", "-out", self.cert)
+
+    def context(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_verify_locations(self.hub.dir / "ca.pem")
+        if self.cert.exists():
+            context.load_cert_chain(self.cert, self.key)
+        return context
+
+    def mosquitto(self, program, *argv, version="mqttv5", check=True, **kwargs):
+        return run(program, "-h", "localhost", "-p", self.hub.mqtt_port, "--cafile", self.hub.dir / "ca.pem", "--cert", self.cert,
+                   "--key", self.key, "-i", self.id, "-V", version, *argv, check=check, **kwargs)
+
+
+class Refused(Exception):
+    """The hub ended the connection or refused it."""
+
+
+class Mqtt:
+    """A small blocking MQTT client; one TLS connection."""
+
+    def __init__(self, credential, version=5, session=None, context=None, clean=True, expiry=0, client_id=None, keep_alive=60,
+                 timeout=20):
+        self.version = version
+        self.context = context or credential.context()
+        self.inbox, self.packet_id = b"", 0
+        self.messages, self.acks = [], {}
+        raw = socket.create_connection(("127.0.0.1", credential.hub.mqtt_port), timeout=timeout)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self.tls = self.context.wrap_socket(raw, server_hostname="localhost", session=session)
+            self.send(0x10, self.string("MQTT") + bytes([version, 2 if clean else 0]) + struct.pack(">H", keep_alive) +
+                      (b"\x05\x11" + struct.pack(">I", expiry) if version == 5 else b"") + self.string(client_id or credential.id))
+            kind, body = self.receive()
+        except (ssl.SSLError, OSError, EOFError) as error:
+            raw.close()
+            raise Refused(str(error)) from error
+        if kind >> 4 != 2 or body[1] != 0:
+            self.close()
+            raise Refused(f"CONNACK {body.hex()}")
+        self.session_present = body[0] & 1
+
+    @staticmethod
+    def string(text):
+        data = text.encode() if isinstance(text, str) else text
+        return struct.pack(">H", len(data)) + data
+
+    def send(self, kind, body):
+        self.tls.sendall(self.packet(kind, body))
+
+    @staticmethod
+    def packet(kind, body):
+        size, head = len(body), bytes([kind])
+        while True:
+            head += bytes([size & 127 | (128 if size > 127 else 0)])
+            size >>= 7
+            if not size:
+                return head + body
+
+    def need(self, count):
+        while len(self.inbox) < count:
+            data = self.tls.recv(65536)
+            if not data:
+                raise EOFError("closed by the hub")
+            self.inbox += data
+
+    def receive(self):
+        at, size, shift = 1, 0, 0
+        while True:
+            self.need(at + 1)
+            byte = self.inbox[at]
+            size |= (byte & 127) << shift
+            shift, at = shift + 7, at + 1
+            if byte < 128:
+                break
+        self.need(at + size)
+        kind, body = self.inbox[0], self.inbox[at:at + size]
+        self.inbox = self.inbox[at + size:]
+        return kind, body
+
+    def publish_bytes(self, topic, payload, qos=1, retain=False, dup=False, packet_id=None):
+        if qos and packet_id is None:
+            self.packet_id = packet_id = self.packet_id % 65535 + 1
+        payload = payload if isinstance(payload, bytes) else str(payload).encode()
+        return packet_id, self.packet(0x30 | qos << 1 | retain | dup << 3, self.string(topic) +
+                                      (struct.pack(">H", packet_id) if qos else b"") + (b"\0" if self.version == 5 else b"") + payload)
+
+    def publish(self, topic, payload, qos=1, **kwargs):
+        """Returns the reason code of the acknowledgement (0: success; QoS 0: None)."""
+        packet_id, data = self.publish_bytes(topic, payload, qos, **kwargs)
+        self.tls.sendall(data)
+        return self.wait_ack(packet_id) if qos else None
+
+    def wait_ack(self, packet_id):
+        while packet_id not in self.acks:
+            self.step()
+        return self.acks.pop(packet_id)
+
+    def step(self):
+        """Takes one packet in."""
+        kind, body = self.receive()
+        if kind >> 4 in (4, 9):  # PUBACK, SUBACK
+            at = 2
+            if kind >> 4 == 9 and self.version == 5:
+                at += 1 + body[2]
+            self.acks[struct.unpack(">H", body[:2])[0]] = body[at] if len(body) > at else 0
+        elif kind >> 4 == 3:
+            size = struct.unpack(">H", body[:2])[0]
+            topic, at, qos = body[2:2 + size].decode(), 2 + size, kind >> 1 & 3
+            if qos:
+                self.send(0x40, body[at:at + 2])
+                at += 2
+            if self.version == 5:
+                at += 1 + body[at]
+            self.messages.append((topic, body[at:]))
+        elif kind >> 4 == 14:
+            raise Refused(f"DISCONNECT {body[0] if body else 0:#x}")
+
+    def subscribe(self, topic_filter, qos=1):
+        self.packet_id = self.packet_id % 65535 + 1
+        mine = self.packet_id
+        self.send(0x82, struct.pack(">H", mine) + (b"\0" if self.version == 5 else b"") + self.string(topic_filter) + bytes([qos]))
+        return self.wait_ack(mine)
+
+    def wait_closed(self, timeout_s=5):
+        """Seconds until the hub ended this connection."""
+        start = time.monotonic()
+        self.tls.settimeout(timeout_s)
+        try:
+            while True:
+                self.step()
+        except (Refused, EOFError, ssl.SSLError, ConnectionError):
+            return time.monotonic() - start
+
+    def close(self):
+        try:
+            self.tls.close()
+        except OSError:
+            pass
+
+
+class HubTest(unittest.TestCase):
+    """One hub for all tests of a class."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.hub = Hub()
+        cls.hub.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.hub.__exit__()
