@@ -58,6 +58,12 @@ enum {
     FL_LIMIT_HANDSHAKE_MS = 10000, /* TLS, and then CONNECT */
     FL_LIMIT_HTTP_HEAD = 16 * 1024,
     FL_LIMIT_HTTP_HEADERS = 64,
+    FL_LIMIT_HTTP_METHOD = 16,
+    FL_LIMIT_HTTP_TARGET = 8 * 1024, /* as on the wire */
+    FL_LIMIT_HTTP_PATH = 2048,       /* decoded */
+    FL_LIMIT_HTTP_QUERY = 4096,
+    FL_LIMIT_HTTP_CHUNK_LINE = 256, /* a chunk's size and its extensions */
+    FL_LIMIT_HTTP_TRAILERS = 4096,
     FL_LIMIT_HTTP_BODY = 1024 * 1024,
     FL_LIMIT_HTTP_REQUEST_MS = 30000, /* from the first byte of a request to its last */
     FL_LIMIT_HTTP_IDLE_MS = 60000,
