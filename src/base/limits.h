@@ -36,6 +36,7 @@ enum {
     /* Between processes (codec/msg) */
     FL_LIMIT_MSG = 1024 * 1024,                /* one frame */
     FL_LIMIT_CHANNEL_QUEUE = 64 * 1024 * 1024, /* unsent bytes to one peer process */
+    FL_LIMIT_CHANNEL_FDS = 16,                 /* descriptors on their way, each direction */
 
     /* MQTT */
     FL_LIMIT_MQTT_PACKET = 256 * 1024,

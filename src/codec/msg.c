@@ -21,9 +21,16 @@ static void put_uint(struct fl_buffer *out, uint64_t value, size_t size)
     (void)fl_buffer_append(out, bytes, size);
 }
 
+/* A NUL is well-formed UTF-8, but whoever keeps a text as a C string would see less of it than
+ * whoever compares slices; no text of ours has one. */
+static bool is_text(struct fl_slice s)
+{
+    return s.size == 0 || (!memchr(s.data, 0, s.size) && fl_slice_is_utf8(s));
+}
+
 static void put_slice(struct writer *w, const char *name, struct fl_slice s, size_t max, bool text)
 {
-    if (s.size > max || (text && !fl_slice_is_utf8(s))) {
+    if (s.size > max || (text && !is_text(s))) {
         if (!w->bad)
             w->bad = name;
         return;
@@ -46,16 +53,17 @@ static void put_slice(struct writer *w, const char *name, struct fl_slice s, siz
     }
 FL_MSGS(WRITER)
 
-/* Takes back what was appended after `size` bytes. */
-static void truncate_to(struct fl_buffer *out, size_t size)
+/* Takes back what was appended after `size` bytes; a buffer that had failed before stays so. */
+static void truncate_to(struct fl_buffer *out, size_t size, bool failed)
 {
     out->size = size;
-    out->failed = false;
+    out->failed = failed;
 }
 
 enum fl_error fl_msg_encode(const struct fl_msg *msg, struct fl_buffer *out, struct fl_context *ctx)
 {
     size_t before = out->size;
+    bool failed = out->failed;
     struct writer w = {.out = out};
     size_t size = 0;
 
@@ -69,13 +77,13 @@ enum fl_error fl_msg_encode(const struct fl_msg *msg, struct fl_buffer *out, str
         FL_MSGS(WRITE_CASE)
     }
     if (w.bad) {
-        truncate_to(out, before);
-        return fl_fail(ctx, FL_EINVAL, "msg: %s: field '%s' is too long or not UTF-8",
+        truncate_to(out, before, failed);
+        return fl_fail(ctx, FL_EINVAL, "msg: %s: field '%s' is too long or not UTF-8 text",
                        fl_msg_name(msg->type), w.bad);
     }
     size = out->size - before;
     if (out->failed || size > FL_LIMIT_MSG) {
-        truncate_to(out, before);
+        truncate_to(out, before, failed);
         return fl_fail(ctx, FL_ELIMIT, "msg: %s: no room", fl_msg_name(msg->type));
     }
     for (size_t i = 0; i < 4; i++)
@@ -112,7 +120,7 @@ static struct fl_slice take_slice(struct reader *r, const char *name, size_t max
 
     if (r->bad)
         return fl_slice(NULL, 0);
-    if (size > max || size > r->in.size || (text && !fl_slice_is_utf8(s))) {
+    if (size > max || size > r->in.size || (text && !is_text(s))) {
         r->bad = name;
         return fl_slice(NULL, 0);
     }
@@ -207,8 +215,13 @@ const char *fl_msg_name(enum fl_msg_type type)
 enum fl_error fl_msg_put_reading(struct fl_buffer *out, const struct fl_reading *reading)
 {
     size_t before = out->size;
+    bool failed = out->failed;
     struct writer w = {.out = out};
     uint64_t bits = 0;
+
+    if (!fl_name_valid(reading->device) || !fl_name_valid(reading->stream) ||
+        !isfinite(reading->value))
+        return FL_EINVAL;
 
     memcpy(&bits, &reading->value, sizeof bits);
     put_slice(&w, "device", reading->device, FL_NAME_MAX, true);
@@ -217,10 +230,10 @@ enum fl_error fl_msg_put_reading(struct fl_buffer *out, const struct fl_reading 
     put_uint(out, bits, 8);
     put_uint(out, reading->message, 8);
     put_uint(out, reading->redelivery ? 1 : 0, 1);
-    if (!w.bad && !out->failed)
+    if (!out->failed)
         return FL_OK;
-    truncate_to(out, before);
-    return w.bad ? FL_EINVAL : FL_ELIMIT;
+    truncate_to(out, before, failed);
+    return FL_ELIMIT;
 }
 
 enum fl_error fl_msg_next_reading(struct fl_slice *records, struct fl_reading *reading)

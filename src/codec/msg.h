@@ -3,8 +3,8 @@
  * What the processes of a hub say to each other, and nothing else. A frame is
  *     u32 size of the rest | u16 type | fields in the order below
  * little endian; a str or bytes field is u32 size and its bytes. Decoding is strict: unknown type,
- * short or long frame, text that is not UTF-8, a field over its maximum is FL_EPARSE, and the
- * receiver ends the sender's channel. Decoded slices point into the input. Pure: no I/O, no
+ * short or long frame, text that is not UTF-8 or has a NUL, a field over its maximum is FL_EPARSE,
+ * and the receiver ends the sender's channel. Decoded slices point into the input. Pure: no I/O, no
  * allocation.
  */
 #ifndef FL_CODEC_MSG_H
@@ -207,7 +207,8 @@ FL_MUST_USE enum fl_error fl_msg_decode(struct fl_slice *in, enum fl_msg_from fr
 
 const char *fl_msg_name(enum fl_msg_type type);
 
-/* The records of a READINGS message. */
+/* The records of a READINGS message. FL_EINVAL: a name or value that the other side would refuse;
+ * FL_ELIMIT: the buffer is full. On failure the buffer is as it was. */
 FL_MUST_USE enum fl_error fl_msg_put_reading(struct fl_buffer *out,
                                              const struct fl_reading *reading);
 /* FL_ENOTFOUND: no more. FL_EPARSE: malformed (names, a value that is not finite). */
