@@ -76,6 +76,7 @@ enum {
     FL_LIMIT_READINGS_PER_MESSAGE = 256,
     FL_LIMIT_READINGS_UNCOMMITTED = 65536, /* at the front, waiting for the hub */
     FL_LIMIT_READINGS_PAGE = 10000,        /* of one API answer */
+    FL_LIMIT_SERIES_CACHE = 65536,         /* device and stream pairs the store keeps in memory */
 
     /* Enrolment */
     FL_LIMIT_TOKEN_TTL_S = 7 * 24 * 3600,

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/store_sqlite_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* How many of a stream's last readings are searched for a redelivered message. More than one
+ * session can have unacknowledged, so a message is always found. */
+#define RECENT 1024
+
+/* --- series --- */
+
+void store_sqlite_forget_series(struct sqlite_store *s)
+{
+    struct fl_map_node *node = fl_map_next(&s->series, NULL);
+
+    while (node) {
+        struct fl_map_node *next = fl_map_next(&s->series, node);
+
+        fl_map_remove(&s->series, node);
+        free(fl_container_of(node, struct series, node));
+        node = next;
+    }
+}
+
+static void remember_series(struct sqlite_store *s, struct fl_slice key, int64_t id)
+{
+    struct series *series = NULL;
+
+    if (s->series.count >= FL_LIMIT_SERIES_CACHE)
+        store_sqlite_forget_series(s);
+    series = calloc(1, sizeof *series);
+    if (!series)
+        return; /* only a cache */
+    memcpy(series->key, key.data, key.size);
+    series->id = id;
+    if (fl_map_add(&s->series, &series->node, fl_slice(series->key, key.size)) != FL_OK)
+        free(series);
+}
+
+/* FL_ENOTFOUND: there is none and `add` is false. */
+static enum fl_error find_series(struct sqlite_store *s, struct fl_slice device,
+                                 struct fl_slice stream, bool add, int64_t *id,
+                                 struct fl_context *ctx)
+{
+    char text[2 * FL_NAME_MAX + 2] = {0};
+    struct fl_slice key = fl_slice(text, device.size + 1 + stream.size);
+    struct fl_map_node *node = NULL;
+    sqlite3_stmt *find = s->sql[SQL_SERIES_FIND];
+    sqlite3_stmt *insert = s->sql[SQL_SERIES_ADD];
+    enum fl_error error = FL_OK;
+    int code = SQLITE_OK;
+
+    if (!fl_name_valid(device) || !fl_name_valid(stream))
+        return fl_fail(ctx, FL_EINVAL, "store: not a device or stream name");
+    memcpy(text, device.data, device.size);
+    memcpy(text + device.size + 1, stream.data, stream.size);
+    node = fl_map_find(&s->series, key);
+    if (node) {
+        *id = fl_container_of(node, struct series, node)->id;
+        return FL_OK;
+    }
+    store_sqlite_text(find, ":device", device);
+    store_sqlite_text(find, ":stream", stream);
+    code = sqlite3_step(find);
+    if (code == SQLITE_ROW)
+        *id = sqlite3_column_int64(find, 0);
+    else if (code != SQLITE_DONE)
+        error = store_sqlite_fail(s, "series", ctx);
+    (void)sqlite3_reset(find);
+    if (error == FL_OK && code == SQLITE_DONE) {
+        if (!add)
+            return FL_ENOTFOUND;
+        store_sqlite_text(insert, ":device", device);
+        store_sqlite_text(insert, ":stream", stream);
+        error = store_sqlite_run(s, insert, "series", ctx);
+        *id = sqlite3_last_insert_rowid(s->db);
+    }
+    if (error == FL_OK)
+        remember_series(s, key, *id);
+    return error;
+}
+
+/* --- appending --- */
+
+static enum fl_error is_redelivered(struct sqlite_store *s, int64_t series, uint64_t message,
+                                    bool *found, struct fl_context *ctx)
+{
+    sqlite3_stmt *stmt = s->sql[SQL_READING_RECENT];
+    enum fl_error error = FL_OK;
+    int code = SQLITE_OK;
+
+    store_sqlite_int(stmt, ":series", series);
+    store_sqlite_int(stmt, ":recent", RECENT);
+    store_sqlite_int(stmt, ":message", (int64_t)message);
+    code = sqlite3_step(stmt);
+    *found = code == SQLITE_ROW;
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        error = store_sqlite_fail(s, "redelivery", ctx);
+    (void)sqlite3_reset(stmt);
+    return error;
+}
+
+static enum fl_error append_one(struct sqlite_store *s, const struct fl_reading *reading,
+                                struct fl_context *ctx)
+{
+    sqlite3_stmt *stmt = s->sql[SQL_READING_ADD];
+    int64_t series = 0;
+    bool found = false;
+    enum fl_error error = find_series(s, reading->device, reading->stream, true, &series, ctx);
+
+    if (error == FL_OK && reading->redelivery && reading->message)
+        error = is_redelivered(s, series, reading->message, &found, ctx);
+    if (error != FL_OK || found)
+        return error;
+    store_sqlite_int(stmt, ":series", series);
+    store_sqlite_int(stmt, ":position", (int64_t)(s->position + 1));
+    store_sqlite_int(stmt, ":t", reading->t);
+    (void)sqlite3_bind_double(stmt, sqlite3_bind_parameter_index(stmt, ":value"), reading->value);
+    store_sqlite_int(stmt, ":message", (int64_t)reading->message);
+    error = store_sqlite_run(s, stmt, "append", ctx);
+    if (error == FL_OK && sqlite3_changes(s->db) == 1)
+        s->position++;
+    return error;
+}
+
+enum fl_error store_sqlite_append(void *self, const struct fl_reading *readings, size_t count,
+                                  struct fl_context *ctx)
+{
+    struct sqlite_store *s = self;
+    bool own = !s->in_transaction;
+    enum fl_error error = own ? store_sqlite_begin(s, ctx) : store_sqlite_alive(s, ctx);
+
+    if (error != FL_OK)
+        return error;
+    for (size_t i = 0; i < count && error == FL_OK; i++)
+        error = append_one(s, &readings[i], ctx);
+    if (error == FL_OK) {
+        store_sqlite_int(s->sql[SQL_COUNTER_SET], ":value", (int64_t)s->position);
+        error = store_sqlite_run(s, s->sql[SQL_COUNTER_SET], "append", ctx);
+    }
+    if (!own)
+        return error;
+    if (error == FL_OK)
+        return store_sqlite_commit(s, ctx);
+    store_sqlite_rollback(s);
+    return error;
+}
+
+/* --- querying: each series of the device is one ordered cursor, and the cursors are merged --- */
+
+struct cursor {
+    sqlite3_stmt *stmt; /* columns: position, t, value */
+    char stream[FL_NAME_MAX + 1];
+    uint64_t position;
+    fl_time_t t;
+    double value;
+    bool live;
+};
+
+struct merge {
+    struct cursor *cursors;
+    size_t count;
+    bool by_position;
+    bool newest_first;
+};
+
+static enum fl_error cursor_next(struct sqlite_store *s, struct cursor *c, struct fl_context *ctx)
+{
+    int code = sqlite3_step(c->stmt);
+
+    c->live = code == SQLITE_ROW;
+    if (code == SQLITE_DONE)
+        return FL_OK;
+    if (code != SQLITE_ROW)
+        return store_sqlite_fail(s, "query", ctx);
+    c->position = (uint64_t)sqlite3_column_int64(c->stmt, 0);
+    c->t = sqlite3_column_int64(c->stmt, 1);
+    c->value = sqlite3_column_double(c->stmt, 2);
+    return FL_OK;
+}
+
+static enum fl_error cursor_open(struct sqlite_store *s, struct cursor *c, int64_t series,
+                                 const struct fl_reading_query *q, struct fl_context *ctx)
+{
+    char text[256];
+    enum fl_error error = FL_OK;
+
+    (void)snprintf(
+        text, sizeof text,
+        "SELECT position, t, value FROM reading %s WHERE series = :series AND t >= :from"
+        " AND t < :until%s ORDER BY %s LIMIT :limit",
+        q->after ? "" : "INDEXED BY reading_once", q->after ? " AND position > :after" : "",
+        q->after ? "position" : (q->newest_first ? "t DESC, position DESC" : "t, position"));
+    error = store_sqlite_prepare(s, text, &c->stmt, ctx);
+    if (error != FL_OK)
+        return error;
+    store_sqlite_int(c->stmt, ":series", series);
+    store_sqlite_int(c->stmt, ":from", q->from);
+    store_sqlite_int(c->stmt, ":until", q->until);
+    if (q->after)
+        store_sqlite_int(c->stmt, ":after", (int64_t)q->after);
+    store_sqlite_int(c->stmt, ":limit", q->limit);
+    return cursor_next(s, c, ctx);
+}
+
+/* True if `a` comes before `b`. */
+static bool before(const struct merge *m, const struct cursor *a, const struct cursor *b)
+{
+    int by_stream = 0;
+
+    if (m->by_position)
+        return a->position < b->position;
+    if (a->t != b->t)
+        return m->newest_first ? a->t > b->t : a->t < b->t;
+    by_stream = strcmp(a->stream, b->stream);
+    return m->newest_first ? by_stream > 0 : by_stream < 0;
+}
+
+static struct cursor *first_of(const struct merge *m)
+{
+    struct cursor *first = NULL;
+
+    for (size_t i = 0; i < m->count; i++)
+        if (m->cursors[i].live && (!first || before(m, &m->cursors[i], first)))
+            first = &m->cursors[i];
+    return first;
+}
+
+static enum fl_error add_cursor(struct sqlite_store *s, struct merge *m, int64_t series,
+                                const char *stream, const struct fl_reading_query *q,
+                                struct fl_context *ctx)
+{
+    struct cursor *grown = realloc(m->cursors, (m->count + 1) * sizeof *grown);
+
+    if (!grown)
+        return fl_fail(ctx, FL_ENOMEM, "store: query: out of memory");
+    m->cursors = grown;
+    grown[m->count] = (struct cursor){0};
+    (void)fl_str_copy(grown[m->count].stream, sizeof grown->stream, stream);
+    m->count++;
+    return cursor_open(s, &grown[m->count - 1], series, q, ctx);
+}
+
+static enum fl_error open_cursors(struct sqlite_store *s, struct merge *m,
+                                  const struct fl_reading_query *q, struct fl_context *ctx)
+{
+    sqlite3_stmt *list = NULL;
+    int code = SQLITE_DONE;
+    enum fl_error error =
+        store_sqlite_prepare(s,
+                             "SELECT id, stream FROM series WHERE device = :device"
+                             " AND (:stream = '' OR stream = :stream)",
+                             &list, ctx);
+
+    if (error != FL_OK)
+        return error;
+    store_sqlite_text(list, ":device", q->device);
+    store_sqlite_text(list, ":stream", q->stream);
+    while (error == FL_OK && (code = sqlite3_step(list)) == SQLITE_ROW)
+        error = add_cursor(s, m, sqlite3_column_int64(list, 0),
+                           (const char *)sqlite3_column_text(list, 1), q, ctx);
+    if (error == FL_OK && code != SQLITE_DONE)
+        error = store_sqlite_fail(s, "query", ctx);
+    (void)sqlite3_finalize(list);
+    return error;
+}
+
+enum fl_error store_sqlite_query(void *self, const struct fl_reading_query *q,
+                                 fl_reading_visit visit, void *to, struct fl_context *ctx)
+{
+    struct sqlite_store *s = self;
+    struct merge m = {.by_position = q->after != 0, .newest_first = q->newest_first};
+    enum fl_error error = store_sqlite_alive(s, ctx);
+
+    if (error == FL_OK)
+        error = open_cursors(s, &m, q, ctx);
+    for (uint32_t i = 0; i < q->limit && error == FL_OK; i++) {
+        struct cursor *c = first_of(&m);
+        struct fl_reading reading = {0};
+
+        if (!c)
+            break;
+        reading.device = q->device;
+        reading.stream = fl_slice_str(c->stream);
+        reading.t = c->t;
+        reading.value = c->value;
+        if (!visit(to, c->position, &reading))
+            break;
+        error = cursor_next(s, c, ctx);
+    }
+    for (size_t i = 0; i < m.count; i++)
+        (void)sqlite3_finalize(m.cursors[i].stmt);
+    free(m.cursors);
+    return error;
+}
