@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Certificates and requests (X.509, PKCS #10, PKCS #7): made, checked and read; all as DER in and
- * out. Names: device   CN = device id, SAN URI urn:fairlead:device:ID, EKU clientAuth server   CN =
- * first host, SAN DNS/IP of every host, EKU serverAuth issuing  CA with path length 0; root: CA
- * with path length 1 Issuing copies nothing from a request but its public key. No I/O, no clock:
- * times come in as arguments.
+ * Certificates and requests (X.509, PKCS #10, PKCS #7): made, checked and read; DER in and out.
+ *
+ *     device    CN = device id, SAN URI urn:fairlead:device:ID, EKU clientAuth
+ *     server    CN = first host (absent when over 64 octets), SAN DNS/IP of every host, EKU
+ *               serverAuth
+ *     issuing   CA with path length 0; root: CA with path length 1
+ *
+ * Issuing copies nothing from a request but its public key, refuses a weak one, and nothing
+ * outlives its issuer. No I/O, no clock: times come in as arguments.
  */
 #ifndef FL_TRUST_CERT_H
 #define FL_TRUST_CERT_H
@@ -16,6 +20,10 @@
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+
+/* A DNS name (letters, digits, hyphens; no wildcard, no trailing dot) or an address without
+ * brackets. */
+bool fl_host_valid(const char *host);
 
 enum fl_cert_kind { FL_CERT_DEVICE, FL_CERT_SERVER, FL_CERT_ISSUING, FL_CERT_ROOT };
 
@@ -68,7 +76,7 @@ FL_MUST_USE enum fl_error fl_csr_check(struct fl_slice der, struct fl_csr_info *
                                        struct fl_context *ctx);
 
 /* One PEM block of type CERTIFICATE appended; and every CERTIFICATE of a PEM file visited as DER.
- */
+ * FL_EPARSE: there is none, or a block is malformed. A visit's error ends the walk. */
 FL_MUST_USE enum fl_error fl_cert_to_pem(struct fl_slice der, struct fl_buffer *pem,
                                          struct fl_context *ctx);
 FL_MUST_USE enum fl_error fl_cert_each_pem(struct fl_slice pem,

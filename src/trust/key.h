@@ -33,6 +33,10 @@ FL_MUST_USE enum fl_error fl_key_public_from_pem(struct fl_slice pem, EVP_PKEY *
 /* Hex of the first 8 octets of the SHA-256 of the SubjectPublicKeyInfo (DER). */
 FL_MUST_USE enum fl_error fl_key_id(EVP_PKEY *key, char id[FL_KEY_ID_TEXT]);
 
+/* FL_EDENIED with words unless the public half is strong: EC P-256 or P-384 by name, Ed25519, RSA
+ * 2048-4096 with an odd exponent of at least 65537. */
+FL_MUST_USE enum fl_error fl_key_judge(EVP_PKEY *key, struct fl_context *ctx);
+
 /* ES256 (ECDSA P-256 with SHA-256) as r || s, 64 octets. Verify: FL_EAUTH when it does not match.
  */
 FL_MUST_USE enum fl_error fl_es256_sign(EVP_PKEY *key, struct fl_slice message, uint8_t out[64],
