@@ -93,6 +93,8 @@ enum {
     /* Agent */
     FL_LIMIT_OUTBOX_BYTES = 256 * 1024 * 1024,
     FL_LIMIT_OUTBOX_RECORD = 64 * 1024,
+    FL_LIMIT_OUTBOX_SEGMENT = 1024 * 1024,
+    FL_LIMIT_OUTBOX_SEGMENTS = 1024, /* files of one outbox */
 };
 
 #endif

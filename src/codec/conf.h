@@ -5,10 +5,8 @@
  *     # a comment to the end of the line
  *     profile camera {                 a statement: words, then a block or the end of the line
  *         title "Indoor camera"        a word in quotes: \" \\ \n \t \u{1F600}
- *         publish d/{device}/t/#       braces inside a word are part of it; '#' starts a comment
- * only at the stream temperature {         start of a word unit  "°C" range -40 85
- *         }
- *     }
+ *         publish d/{device}/t/#       braces and '#' inside a word are part of it
+ *     }                                '{' ends its line, '}' has a line of its own
  *
  * UTF-8 only; CR LF is read as LF; a tab counts as one column. Columns count characters from 1.
  * Every error says NAME:LINE:COLUMN and what was expected. A tree lives in one allocation that the
@@ -32,6 +30,7 @@ struct fl_conf_node {
     uint32_t word_count;
     uint32_t line;
     bool has_block;
+    bool has_comment;                 /* after its words, on the same line: for hints */
     const struct fl_conf_node *child; /* first of its block, or NULL */
     const struct fl_conf_node *next;  /* sibling, or NULL */
 };
@@ -51,6 +50,10 @@ void fl_conf_free(struct fl_conf *conf); /* NULL and twice are harmless */
 enum fl_error fl_conf_fail(const struct fl_conf *conf, const struct fl_conf_node *node,
                            uint32_t word, struct fl_context *ctx, const char *format, ...)
     FL_PRINTF(5, 6);
+
+/* A word made fit for a message: printable, and cut when long. Returns `to`. */
+#define FL_CONF_SHOWN 64
+const char *fl_conf_shown(char to[FL_CONF_SHOWN], struct fl_slice text);
 
 /* One allowed statement of a block, for fl_conf_check. */
 struct fl_conf_rule {
