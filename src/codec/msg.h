@@ -36,6 +36,8 @@ enum fl_msg_from {
 #define FL_MSG_LISTEN(F) F(str, name, 16)
 /* Child to parent: every listener answers and the first work can begin. */
 #define FL_MSG_READY(F) F(u32, pid, 0)
+/* Child to parent: the channel to `peer` ended; `violation` 1: because of what the peer sent. */
+#define FL_MSG_LOST(F) F(str, peer, 16) F(u8, violation, 0) F(str, why, 512)
 
 /* Hub to front, after every new channel: first CONFIG, then PROFILEs, DEVICEs, SNAPSHOT_END. The
  * front keeps what it knew until SNAPSHOT_END and then forgets what the snapshot did not name. */
@@ -143,6 +145,7 @@ enum fl_msg_from {
     M(channel, 2, FL_MSG_CHANNEL, FL_FROM_PARENT)                                                  \
     M(listen, 3, FL_MSG_LISTEN, FL_FROM_PARENT)                                                    \
     M(ready, 4, FL_MSG_READY, FL_FROM_HUB | FL_FROM_FRONT | FL_FROM_SIGNER)                        \
+    M(lost, 5, FL_MSG_LOST, FL_FROM_HUB | FL_FROM_FRONT | FL_FROM_SIGNER)                          \
     M(config, 16, FL_MSG_CONFIG, FL_FROM_HUB)                                                      \
     M(profile, 17, FL_MSG_PROFILE, FL_FROM_HUB)                                                    \
     M(device, 18, FL_MSG_DEVICE, FL_FROM_HUB)                                                      \
