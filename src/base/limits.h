@@ -25,6 +25,7 @@ enum {
     FL_LIMIT_PROFILE_TOPICS = 64, /* publish and subscribe filters each */
     FL_LIMIT_PROFILE_STREAMS = 256,
     FL_LIMIT_PROFILES = 4096,
+    FL_LIMIT_PROFILE_KEYS = 32, /* in profile-keys.pem */
 
     /* Keys, requests, certificates (trust) */
     FL_LIMIT_CSR = 16 * 1024, /* DER */

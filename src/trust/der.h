@@ -38,4 +38,10 @@ FL_MUST_USE enum fl_error fl_der_set_common_name(X509_NAME *name, const char *te
 /* The digest that goes with a signing key: none for Ed25519, else SHA-256. */
 const EVP_MD *fl_der_digest_for(const EVP_PKEY *key);
 
+/* Visits every block of `type` in a PEM text as DER; `what` is the word for one in messages.
+ * FL_EPARSE: there is none, or a block is malformed; FL_ELIMIT: over FL_LIMIT_CHAIN. */
+FL_MUST_USE enum fl_error fl_der_each_pem(struct fl_slice pem, const char *type, const char *what,
+                                          enum fl_error (*visit)(void *to, struct fl_slice der),
+                                          void *to, struct fl_context *ctx);
+
 #endif

@@ -156,7 +156,7 @@ enum fl_error fl_key_id(EVP_PKEY *key, char id[FL_KEY_ID_TEXT])
     return FL_OK;
 }
 
-static bool is_p256(const EVP_PKEY *key)
+bool fl_key_is_p256(const EVP_PKEY *key)
 {
     char group[64];
 
@@ -184,7 +184,7 @@ enum fl_error fl_es256_sign(EVP_PKEY *key, struct fl_slice message, uint8_t out[
     EVP_MD_CTX *md = NULL;
     enum fl_error error = FL_OK;
 
-    if (!is_p256(key))
+    if (!fl_key_is_p256(key))
         return fl_fail(ctx, FL_EINVAL, "ES256 needs a key on P-256");
     md = EVP_MD_CTX_new();
     if (!md || EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, key) != 1 ||
@@ -221,7 +221,7 @@ enum fl_error fl_es256_verify(EVP_PKEY *key, struct fl_slice message, const uint
     EVP_MD_CTX *md = NULL;
     int size = 0;
 
-    if (!is_p256(key))
+    if (!fl_key_is_p256(key))
         return FL_EAUTH;
     size = raw_to_der(signature, &der);
     md = EVP_MD_CTX_new();

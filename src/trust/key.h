@@ -37,6 +37,8 @@ FL_MUST_USE enum fl_error fl_key_id(EVP_PKEY *key, char id[FL_KEY_ID_TEXT]);
  * 2048-4096 with an odd exponent of at least 65537. */
 FL_MUST_USE enum fl_error fl_key_judge(EVP_PKEY *key, struct fl_context *ctx);
 
+bool fl_key_is_p256(const EVP_PKEY *key);
+
 /* ES256 (ECDSA P-256 with SHA-256) as r || s, 64 octets. Verify: FL_EAUTH when it does not match.
  */
 FL_MUST_USE enum fl_error fl_es256_sign(EVP_PKEY *key, struct fl_slice message, uint8_t out[64],
