@@ -60,6 +60,8 @@ enum {
     FL_LIMIT_HANDSHAKE_MS = 10000, /* TLS, and then CONNECT */
     FL_LIMIT_HTTP_HEAD = 16 * 1024,
     FL_LIMIT_HTTP_HEADERS = 64,
+    FL_LIMIT_HTTP_CONNECTIONS = 4096, /* of one listener; the quietest gives way */
+    FL_LIMIT_HTTP_RESPONSE = 16 * 1024 * 1024,
     FL_LIMIT_HTTP_METHOD = 16,
     FL_LIMIT_HTTP_TARGET = 8 * 1024, /* as on the wire */
     FL_LIMIT_HTTP_PATH = 2048,       /* decoded */
@@ -69,7 +71,8 @@ enum {
     FL_LIMIT_HTTP_BODY = 1024 * 1024,
     FL_LIMIT_HTTP_REQUEST_MS = 30000, /* from the first byte of a request to its last */
     FL_LIMIT_HTTP_IDLE_MS = 60000,
-    FL_LIMIT_TLS_SESSIONS = 100000, /* resumable sessions remembered */
+    FL_LIMIT_TLS_SESSIONS = 100000,   /* resumable sessions remembered */
+    FL_LIMIT_TLS_SESSIONS_DEVICE = 4, /* of one device; the oldest gives way */
     FL_LIMIT_TLS_SESSION_S = 24 * 3600,
 
     /* Readings */

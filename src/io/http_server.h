@@ -14,7 +14,7 @@
 #include <openssl/ssl.h>
 
 struct fl_http_request {
-    struct fl_slice method; /* "GET" */
+    struct fl_slice method; /* "GET", also for HEAD, whose answer is sent without its body */
     struct fl_slice path;   /* percent-decoded, starts with '/', no NUL, no "." or ".." segments */
     struct fl_slice query;  /* as on the wire, without '?' */
     struct fl_slice body;
@@ -47,12 +47,17 @@ struct fl_http_handler {
 
 struct fl_http_server;
 
-/* Takes over `listen_fd`. `tls` NULL: no TLS (Unix socket). */
+/* Takes over `listen_fd`, also when it fails. `tls` NULL: no TLS (Unix socket). */
 FL_MUST_USE enum fl_error fl_http_server_open(struct fl_loop *loop, int listen_fd, SSL_CTX *tls,
                                               const struct fl_http_handler *handler,
                                               struct fl_http_server **server,
                                               struct fl_context *ctx);
+/* NULL is harmless; exchanges that are still open may be answered after it, to nobody. */
 void fl_http_server_close(struct fl_http_server *server);
+
+/* Closes at once the TLS connections for which `which` says so; returns how many. */
+uint32_t fl_http_server_cut(struct fl_http_server *server, bool (*which)(void *self, SSL *tls),
+                            void *self);
 
 void fl_http_answer(struct fl_http_exchange *exchange, const struct fl_http_response *response);
 /* RFC 9457 problem details: {"type":"about:blank","title":...,"status":...,"detail":...}. */

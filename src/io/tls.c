@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/tls.h"
+
+#include "base/limits.h"
+#include "io/clock.h"
+#include "io/tls_sessions.h"
+#include "trust/key.h"
+
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct fl_tls {
+    SSL_CTX *context;
+    struct fl_tls_config config;
+    struct fl_tls_sessions sessions;
+    uint8_t alpn[32]; /* size and name */
+};
+
+/* What is known of the other side of one connection. */
+struct peer {
+    struct fl_cert_info info;
+    bool known; /* info is of a certificate of ours */
+    bool refused;
+    bool passed;
+    char words[FL_LIMIT_REASON];
+};
+
+static int peer_index = -1;
+
+enum fl_error fl_tls_prepare(struct fl_context *ctx)
+{
+    uint8_t byte = 0;
+
+    if (OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CONFIG, NULL) != 1 ||
+        RAND_bytes(&byte, 1) != 1)
+        return fl_crypto_fail(ctx, "tls: prepare");
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+        return fl_fail(ctx, FL_EIO, "tls: ignore SIGPIPE");
+    return FL_OK;
+}
+
+static struct fl_tls *tls_of(const SSL *ssl)
+{
+    return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+}
+
+static struct peer *peer_of(const SSL *ssl)
+{
+    return SSL_get_ex_data(ssl, peer_index);
+}
+
+static void free_peer(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index, long argl,
+                      void *argp)
+{
+    (void)parent;
+    (void)data;
+    (void)index;
+    (void)argl;
+    (void)argp;
+    free(ptr);
+}
+
+/* --- judging --- */
+
+static int refuse(struct peer *peer, int verdict, const char *words)
+{
+    peer->refused = true;
+    (void)fl_str_copy(peer->words, sizeof peer->words, words);
+    return verdict;
+}
+
+/* Reads the certificate anew and asks the host. */
+static int judge(const struct fl_tls *tls, struct peer *peer, X509 *certificate)
+{
+    struct fl_context ctx = {0};
+    int verdict = X509_V_OK;
+
+    peer->known = false;
+    if (fl_cert_read_x509(certificate, &peer->info, &ctx) != FL_OK)
+        return refuse(peer, X509_V_ERR_CERT_REJECTED, ctx.text);
+    if (peer->info.kind != FL_CERT_DEVICE)
+        return refuse(peer, X509_V_ERR_CERT_REJECTED, "not a device's certificate");
+    peer->known = true;
+    verdict = tls->config.host.judge(tls->config.host.self, &peer->info, &ctx);
+    return verdict == X509_V_OK ? verdict : refuse(peer, verdict, ctx.text);
+}
+
+/* OpenSSL asks once for each certificate of the chain, the client's own last. */
+static int on_verify(int ok, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct peer *peer = peer_of(ssl);
+    int verdict = X509_STORE_CTX_get_error(store);
+    X509 *leaf = X509_STORE_CTX_get0_cert(store);
+
+    if (!ok) {
+        peer->known = leaf && fl_cert_read_x509(leaf, &peer->info, NULL) == FL_OK &&
+                      verdict == X509_V_ERR_CERT_HAS_EXPIRED;
+        (void)refuse(peer, verdict, X509_verify_cert_error_string(verdict));
+        return 0;
+    }
+    if (X509_STORE_CTX_get_error_depth(store) > 0)
+        return 1;
+    verdict = judge(tls_of(ssl), peer, leaf);
+    X509_STORE_CTX_set_error(store, verdict);
+    return verdict == X509_V_OK;
+}
+
+static void tell_refused(const SSL *ssl, const char *peer_name, struct peer *peer,
+                         const char *words)
+{
+    const struct fl_tls_host *host = &tls_of(ssl)->config.host;
+
+    host->refused(host->self, peer_name, peer->known ? &peer->info : NULL,
+                  SSL_session_reused(ssl) == 1, words);
+}
+
+enum fl_error fl_tls_judge(SSL *ssl, const char *peer_name, struct fl_context *ctx)
+{
+    struct fl_tls *tls = tls_of(ssl);
+    struct peer *peer = peer_of(ssl);
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+
+    peer->refused = false;
+    if (!certificate && !tls->config.certificate_required)
+        return FL_OK;
+    if (!certificate)
+        (void)refuse(peer, X509_V_ERR_CERT_REJECTED, "no certificate");
+    else if (SSL_get_verify_result(ssl) != X509_V_OK)
+        (void)refuse(peer, X509_V_ERR_CERT_REJECTED, "the certificate was not verified");
+    else
+        (void)judge(tls, peer, certificate);
+    if (peer->refused) {
+        tell_refused(ssl, peer_name, peer, peer->words);
+        return fl_fail(ctx, FL_EDENIED, "refused: %s", peer->words);
+    }
+    peer->passed = true;
+    return FL_OK;
+}
+
+void fl_tls_refused(SSL *ssl, const char *peer_name, struct fl_context *ctx)
+{
+    struct peer *peer = peer_of(ssl);
+
+    if (peer->refused) {
+        (void)fl_fail(ctx, FL_EDENIED, "refused: %s", peer->words);
+        tell_refused(ssl, peer_name, peer, peer->words);
+    } else if (strstr(ctx->text, "peer did not return a certificate")) {
+        tell_refused(ssl, peer_name, peer, "no client certificate");
+    }
+}
+
+const struct fl_cert_info *fl_tls_peer(const SSL *ssl)
+{
+    const struct peer *peer = ssl ? peer_of(ssl) : NULL;
+
+    return peer && peer->passed ? &peer->info : NULL;
+}
+
+/* --- resumption --- */
+
+static int on_new_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct peer *peer = peer_of(ssl);
+    X509 *certificate = SSL_SESSION_get0_peer(session);
+    struct fl_cert_info info = {0};
+
+    /* Who showed no certificate gains nothing from resuming and costs us memory. */
+    if (!certificate || peer->refused || fl_cert_read_x509(certificate, &info, NULL) != FL_OK)
+        return 0;
+    return fl_tls_sessions_add(&tls_of(ssl)->sessions, session, &info) == FL_OK;
+}
+
+static bool is_over_age(const SSL_SESSION *session)
+{
+    fl_time_t now_s = fl_clock_now(fl_clock_system()) / 1000;
+
+    return now_s - SSL_SESSION_get_time(session) > FL_LIMIT_TLS_SESSION_S;
+}
+
+static SSL_SESSION *on_find_session(SSL *ssl, const unsigned char *id, int size, int *copy)
+{
+    struct fl_tls *tls = tls_of(ssl);
+    const struct fl_cert_info *info = NULL;
+    SSL_SESSION *session = fl_tls_sessions_find(&tls->sessions, fl_slice(id, (size_t)size), &info);
+    struct fl_context ctx = {0};
+
+    *copy = 1;
+    if (!session)
+        return NULL;
+    /* Refused here, the client falls back to a full handshake and is told why by its alert. */
+    if (is_over_age(session) ||
+        tls->config.host.judge(tls->config.host.self, info, &ctx) != X509_V_OK) {
+        fl_tls_sessions_remove(&tls->sessions, fl_slice(id, (size_t)size));
+        return NULL;
+    }
+    return session;
+}
+
+static void on_remove_session(SSL_CTX *context, SSL_SESSION *session)
+{
+    struct fl_tls *tls = SSL_CTX_get_app_data(context);
+    unsigned int size = 0;
+    const unsigned char *id = SSL_SESSION_get_id(session, &size);
+
+    fl_tls_sessions_remove(&tls->sessions, fl_slice(id, size));
+}
+
+uint32_t fl_tls_drop(struct fl_tls *tls, struct fl_slice device)
+{
+    return tls ? fl_tls_sessions_drop(&tls->sessions, device) : 0;
+}
+
+size_t fl_tls_session_count(const struct fl_tls *tls)
+{
+    return tls->sessions.count;
+}
+
+/* --- contexts --- */
+
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size,
+                   const unsigned char *in, unsigned int in_size, void *self)
+{
+    const struct fl_tls *tls = self;
+    unsigned char *chosen = NULL;
+
+    (void)ssl;
+    if (SSL_select_next_proto(&chosen, out_size, tls->alpn, tls->alpn[0] + 1U, in, in_size) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static void set_up_sessions(struct fl_tls *tls)
+{
+    SSL_CTX *context = tls->context;
+
+    fl_tls_sessions_init(&tls->sessions, FL_LIMIT_TLS_SESSIONS);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL |
+                                                SSL_SESS_CACHE_NO_AUTO_CLEAR);
+    SSL_CTX_set_timeout(context, FL_LIMIT_TLS_SESSION_S);
+    SSL_CTX_sess_set_new_cb(context, on_new_session);
+    SSL_CTX_sess_set_get_cb(context, on_find_session);
+    SSL_CTX_sess_set_remove_cb(context, on_remove_session);
+    SSL_CTX_set_app_data(context, tls);
+}
+
+static enum fl_error set_up(struct fl_tls *tls, struct fl_context *ctx)
+{
+    const struct fl_tls_config *config = &tls->config;
+    SSL_CTX *context = tls->context;
+    size_t alpn = strlen(config->alpn);
+    int verify = SSL_VERIFY_PEER;
+
+    if (config->certificate_required)
+        verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    if (alpn + 1 > sizeof tls->alpn)
+        return fl_fail(ctx, FL_EINVAL, "tls: protocol name");
+    tls->alpn[0] = (uint8_t)alpn;
+    memcpy(tls->alpn + 1, config->alpn, alpn);
+    if (SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
+        SSL_CTX_set1_groups_list(context, "X25519:P-256") != 1 ||
+        SSL_CTX_set_session_id_context(context, (const unsigned char *)config->name,
+                                       (unsigned int)strlen(config->name)) != 1 ||
+        SSL_CTX_set_num_tickets(context, 1) != 1)
+        return fl_crypto_fail(ctx, "tls: set up");
+    /* A link that breaks off is no reason to forget its session; what is carried says by itself
+     * whether it is whole. */
+    (void)SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
+                                           SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    (void)SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(context, 1);
+    SSL_CTX_set_max_cert_list(context, FL_LIMIT_CHAIN);
+    SSL_CTX_set_verify_depth(context, 3);
+    SSL_CTX_set_verify(context, verify, on_verify);
+    SSL_CTX_set_alpn_select_cb(context, on_alpn, tls);
+    set_up_sessions(tls);
+    return FL_OK;
+}
+
+enum fl_error fl_tls_create(const struct fl_tls_config *config, struct fl_tls **tls,
+                            struct fl_context *ctx)
+{
+    struct fl_tls *t = calloc(1, sizeof *t);
+    enum fl_error error = FL_OK;
+
+    if (!t)
+        return fl_fail(ctx, FL_ENOMEM, "tls: out of memory");
+    if (peer_index < 0)
+        peer_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_peer);
+    t->config = *config;
+    t->context = SSL_CTX_new(TLS_server_method());
+    if (peer_index < 0 || !t->context)
+        error = fl_crypto_fail(ctx, "tls: create");
+    else
+        error = set_up(t, ctx);
+    if (error) {
+        fl_tls_free(t);
+        return error;
+    }
+    *tls = t;
+    return FL_OK;
+}
+
+void fl_tls_free(struct fl_tls *tls)
+{
+    if (!tls)
+        return;
+    SSL_CTX_free(tls->context);
+    fl_tls_sessions_free(&tls->sessions);
+    free(tls);
+}
+
+SSL_CTX *fl_tls_context(const struct fl_tls *tls)
+{
+    return tls->context;
+}
+
+enum fl_error fl_tls_set_trust(struct fl_tls *tls, struct fl_slice issuing, struct fl_slice root,
+                               struct fl_context *ctx)
+{
+    const struct fl_slice ders[] = {issuing, root};
+    X509_STORE *store = X509_STORE_new();
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    enum fl_error error = store && names ? FL_OK : fl_crypto_fail(ctx, "tls: set trust");
+
+    for (size_t i = 0; !error && i < 2; i++) {
+        X509 *certificate = NULL;
+        X509_NAME *name = NULL;
+
+        error = fl_cert_x509(ders[i], &certificate, ctx);
+        if (error)
+            break;
+        name = X509_NAME_dup(X509_get_subject_name(certificate));
+        if (X509_STORE_add_cert(store, certificate) != 1 || !name ||
+            sk_X509_NAME_push(names, name) <= 0) {
+            X509_NAME_free(name);
+            error = fl_crypto_fail(ctx, "tls: set trust");
+        }
+        X509_free(certificate);
+    }
+    if (error) {
+        X509_STORE_free(store);
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return error;
+    }
+    SSL_CTX_set_cert_store(tls->context, store);
+    SSL_CTX_set_client_CA_list(tls->context, names);
+    return FL_OK;
+}
+
+enum fl_error fl_tls_set_identity(struct fl_tls *tls, EVP_PKEY *key, struct fl_slice certificate,
+                                  struct fl_slice issuing, struct fl_context *ctx)
+{
+    X509 *leaf = NULL;
+    X509 *issuer = NULL;
+    STACK_OF(X509) *chain = sk_X509_new_null();
+    enum fl_error error = fl_cert_x509(certificate, &leaf, ctx);
+
+    if (!error)
+        error = fl_cert_x509(issuing, &issuer, ctx);
+    if (!error && (!chain || sk_X509_push(chain, issuer) <= 0))
+        error = fl_crypto_fail(ctx, "tls: set identity");
+    else if (!error)
+        issuer = NULL; /* the chain's now */
+    if (!error && SSL_CTX_use_cert_and_key(tls->context, leaf, key, chain, 1) != 1)
+        error = fl_crypto_fail(ctx, "tls: set identity");
+    sk_X509_pop_free(chain, X509_free);
+    X509_free(issuer);
+    X509_free(leaf);
+    return error;
+}
+
+enum fl_error fl_tls_accept(SSL_CTX *context, int fd, SSL **ssl, struct fl_context *ctx)
+{
+    struct peer *peer = calloc(1, sizeof *peer);
+    SSL *s = peer ? SSL_new(context) : NULL;
+
+    if (!s || SSL_set_ex_data(s, peer_index, peer) != 1) {
+        SSL_free(s);
+        free(peer);
+        return fl_crypto_fail(ctx, "tls: accept");
+    }
+    if (SSL_set_fd(s, fd) != 1) {
+        SSL_free(s);
+        return fl_crypto_fail(ctx, "tls: accept");
+    }
+    SSL_set_accept_state(s);
+    *ssl = s;
+    return FL_OK;
+}

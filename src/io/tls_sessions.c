@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/tls_sessions.h"
+
+#include "base/limits.h"
+
+#include <stdlib.h>
+
+struct device {
+    struct fl_map_node node;
+    struct fl_list entries; /* oldest first */
+    size_t count;
+    char name[FL_LIMIT_HOST + 1];
+};
+
+struct entry {
+    struct fl_map_node node;
+    struct fl_list by_age;
+    struct fl_list of_device;
+    struct device *device;
+    SSL_SESSION *session;
+    struct fl_cert_info info;
+    size_t id_size;
+    uint8_t id[SSL_MAX_SSL_SESSION_ID_LENGTH];
+};
+
+void fl_tls_sessions_init(struct fl_tls_sessions *sessions, size_t max)
+{
+    *sessions = (struct fl_tls_sessions){.max = max};
+    fl_list_init(&sessions->oldest_first);
+}
+
+static void forget_device_if_empty(struct fl_tls_sessions *sessions, struct device *device)
+{
+    if (device->count > 0)
+        return;
+    fl_map_remove(&sessions->devices, &device->node);
+    free(device);
+}
+
+static void remove_entry(struct fl_tls_sessions *sessions, struct entry *e)
+{
+    struct device *device = e->device;
+
+    fl_map_remove(&sessions->by_id, &e->node);
+    fl_list_remove(&e->by_age);
+    fl_list_remove(&e->of_device);
+    device->count--;
+    sessions->count--;
+    SSL_SESSION_free(e->session);
+    free(e);
+    forget_device_if_empty(sessions, device);
+}
+
+static struct device *find_device(const struct fl_tls_sessions *sessions, struct fl_slice name)
+{
+    struct fl_map_node *node = fl_map_find(&sessions->devices, name);
+
+    return node ? fl_container_of(node, struct device, node) : NULL;
+}
+
+static struct device *device_of(struct fl_tls_sessions *sessions, const char *name)
+{
+    struct device *device = find_device(sessions, fl_slice_str(name));
+
+    if (device)
+        return device;
+    device = calloc(1, sizeof *device);
+    if (!device)
+        return NULL;
+    fl_list_init(&device->entries);
+    (void)fl_str_copy(device->name, sizeof device->name, name);
+    if (fl_map_add(&sessions->devices, &device->node, fl_slice_str(device->name)) != FL_OK) {
+        free(device);
+        return NULL;
+    }
+    return device;
+}
+
+static struct entry *first(struct fl_list *list, size_t offset)
+{
+    return (struct entry *)(void *)((char *)list->next - offset);
+}
+
+static void make_room(struct fl_tls_sessions *sessions, struct device *device)
+{
+    while (device->count >= FL_LIMIT_TLS_SESSIONS_DEVICE) {
+        /* The last one is not taken here, so the device stays. */
+        remove_entry(sessions, first(&device->entries, offsetof(struct entry, of_device)));
+    }
+}
+
+enum fl_error fl_tls_sessions_add(struct fl_tls_sessions *sessions, SSL_SESSION *session,
+                                  const struct fl_cert_info *info)
+{
+    struct device *device = NULL;
+    struct entry *e = calloc(1, sizeof *e);
+    unsigned int size = 0;
+    const unsigned char *id = SSL_SESSION_get_id(session, &size);
+    enum fl_error error = FL_OK;
+
+    if (!e || size == 0 || size > sizeof e->id) {
+        free(e);
+        return e ? FL_EINVAL : FL_ENOMEM;
+    }
+    memcpy(e->id, id, size);
+    e->id_size = size;
+    e->info = *info;
+    fl_tls_sessions_remove(sessions, fl_slice(e->id, e->id_size));
+    while (sessions->count >= sessions->max && sessions->count > 0)
+        remove_entry(sessions, first(&sessions->oldest_first, offsetof(struct entry, by_age)));
+    device = device_of(sessions, info->name);
+    if (!device) {
+        free(e);
+        return FL_ENOMEM;
+    }
+    make_room(sessions, device);
+    error = fl_map_add(&sessions->by_id, &e->node, fl_slice(e->id, e->id_size));
+    if (error) {
+        free(e);
+        forget_device_if_empty(sessions, device);
+        return error;
+    }
+    e->session = session;
+    e->device = device;
+    device->count++;
+    sessions->count++;
+    fl_list_push(&sessions->oldest_first, &e->by_age);
+    fl_list_push(&device->entries, &e->of_device);
+    return FL_OK;
+}
+
+SSL_SESSION *fl_tls_sessions_find(const struct fl_tls_sessions *sessions, struct fl_slice id,
+                                  const struct fl_cert_info **info)
+{
+    struct fl_map_node *node = fl_map_find(&sessions->by_id, id);
+    struct entry *e = node ? fl_container_of(node, struct entry, node) : NULL;
+
+    *info = e ? &e->info : NULL;
+    return e ? e->session : NULL;
+}
+
+void fl_tls_sessions_remove(struct fl_tls_sessions *sessions, struct fl_slice id)
+{
+    struct fl_map_node *node = fl_map_find(&sessions->by_id, id);
+
+    if (node)
+        remove_entry(sessions, fl_container_of(node, struct entry, node));
+}
+
+uint32_t fl_tls_sessions_drop(struct fl_tls_sessions *sessions, struct fl_slice name)
+{
+    struct device *device = find_device(sessions, name);
+    uint32_t dropped = 0;
+    size_t left = device ? device->count : 0;
+
+    for (; left > 0; left--, dropped++)
+        remove_entry(sessions, first(&device->entries, offsetof(struct entry, of_device)));
+    return dropped;
+}
+
+void fl_tls_sessions_free(struct fl_tls_sessions *sessions)
+{
+    if (!sessions->oldest_first.next)
+        return;
+    while (!fl_list_empty(&sessions->oldest_first))
+        remove_entry(sessions, first(&sessions->oldest_first, offsetof(struct entry, by_age)));
+    fl_map_free(&sessions->by_id);
+    fl_map_free(&sessions->devices);
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test/unit/unit.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "io/http_server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* A server on a Unix socket and its clients, all in one loop. */
+struct world {
+    struct fl_loop *loop;
+    struct fl_http_server *server;
+    struct sockaddr_un address;
+    struct fl_http_exchange *waiting; /* "/later" */
+    unsigned requests;
+    char last[256]; /* "METHOD path?query body" of the last request */
+    char got[1024 * 1024];
+    size_t got_size;
+    bool ended; /* the server has closed the last client read */
+};
+
+static void on_request(void *self, struct fl_http_exchange *exchange,
+                       const struct fl_http_request *r)
+{
+    struct world *w = self;
+    struct fl_http_response response = {
+        .status = 200, .content_type = "text/plain", .body = fl_slice_str("hello\n")};
+
+    w->requests++;
+    assert_string_equal(r->peer, "local");
+    assert_int_equal(r->peer_uid, getuid());
+    (void)snprintf(w->last, sizeof w->last, "%.*s %.*s?%.*s %.*s", FL_SLICE_ARGS(r->method),
+                   FL_SLICE_ARGS(r->path), FL_SLICE_ARGS(r->query), FL_SLICE_ARGS(r->body));
+    if (fl_slice_is(r->path, "/later"))
+        w->waiting = exchange;
+    else if (fl_slice_is(r->path, "/problem"))
+        fl_http_problem(exchange, 409, "Conflict", "a \"quoted\"\n\xff", "X-More: 1\r\n");
+    else if (fl_slice_is(r->path, "/none"))
+        fl_http_answer(exchange, &(struct fl_http_response){.status = 204});
+    else if (fl_slice_is(r->path, "/huge")) {
+        response.body.size = (size_t)FL_LIMIT_HTTP_RESPONSE + 1;
+        response.body.data = calloc(1, response.body.size);
+        fl_http_answer(exchange, &response);
+        free((void *)(uintptr_t)response.body.data);
+    } else
+        fl_http_answer(exchange, &response);
+}
+
+static int set_up(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    struct fl_http_handler handler = {.request = on_request, .self = w};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_non_null(w);
+    assert_ok(fl_loop_create(&w->loop, NULL));
+    /* Bound to a free abstract address. */
+    w->address.sun_family = AF_UNIX;
+    assert_int_equal(bind(fd, (struct sockaddr *)&w->address, sizeof w->address.sun_family), 0);
+    socklen_t size = sizeof w->address;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&w->address, &size), 0);
+    assert_int_equal(listen(fd, 100), 0);
+    assert_ok(fl_http_server_open(w->loop, fd, NULL, &handler, &w->server, NULL));
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+
+    fl_http_server_close(w->server);
+    if (w->waiting)
+        fl_http_answer(w->waiting, &(struct fl_http_response){.status = 200});
+    fl_loop_free(w->loop);
+    free(w);
+    return 0;
+}
+
+static int dial(struct world *w)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    /* An abstract address that the kernel chose is five characters behind a NUL. */
+    assert_int_equal(
+        connect(fd, (struct sockaddr *)&w->address, (socklen_t)(sizeof w->address.sun_family + 6)),
+        0);
+    return fd;
+}
+
+static void rounds(struct world *w, int count)
+{
+    for (int i = 0; i < count; i++)
+        assert_ok(fl_loop_round(w->loop, 1, NULL));
+}
+
+static void say(struct world *w, int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    rounds(w, 4);
+}
+
+/* What the server has sent until now, in w->got. */
+static const char *hear(struct world *w, int fd)
+{
+    ssize_t size = 0;
+
+    w->got_size = 0;
+    do {
+        rounds(w, 1);
+        size = recv(fd, w->got + w->got_size, sizeof w->got - 1 - w->got_size, 0);
+        if (size > 0)
+            w->got_size += (size_t)size;
+    } while (size > 0);
+    w->ended = size == 0 || errno == ECONNRESET;
+    w->got[w->got_size] = 0;
+    return w->got;
+}
+
+static void a_request_is_answered_and_the_connection_kept(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+
+    for (int i = 0; i < 3; i++) {
+        say(w, fd, "GET /a%20b?c=d HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_string_equal(w->last, "GET /a b?c=d ");
+        assert_contains(hear(w, fd), "HTTP/1.1 200 OK\r\nDate: ");
+        assert_contains(w->got, "\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nhello\n");
+        assert_false(w->ended);
+    }
+    (void)close(fd);
+}
+
+static void requests_that_arrive_together_are_answered_in_order(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+
+    say(w, fd,
+        "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /later HTTP/1.1\r\nHost: x\r\n\r\n"
+        "GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(w->requests, 2);
+    assert_contains(hear(w, fd), "hello\n");
+    assert_non_null(w->waiting);
+    fl_http_answer(w->waiting, &(struct fl_http_response){.status = 404});
+    w->waiting = NULL;
+    rounds(w, 4);
+    assert_contains(hear(w, fd), "HTTP/1.1 404 Not Found\r\n");
+    assert_contains(w->got, "Content-Length: 0\r\n\r\nHTTP/1.1 204 No Content\r\n");
+    assert_int_equal(w->requests, 3);
+    (void)close(fd);
+}
+
+static void bodies_come_whole_however_they_are_sent(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+
+    say(w, fd, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    assert_string_equal(hear(w, fd), "HTTP/1.1 100 Continue\r\n\r\n");
+    say(w, fd, "he");
+    say(w, fd, "llo");
+    assert_string_equal(w->last, "POST /a? hello");
+    assert_contains(hear(w, fd), "HTTP/1.1 200 OK\r\n");
+    say(w, fd, "POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    say(w, fd, "2\r\nde\r\n0\r\n\r\n");
+    assert_string_equal(w->last, "POST /b? abcde");
+    (void)close(fd);
+}
+
+static void head_is_answered_without_a_body(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+
+    say(w, fd, "HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_string_equal(w->last, "GET /a? ");
+    assert_contains(hear(w, fd), "Content-Length: 6\r\n\r\n");
+    assert_null(strstr(w->got, "hello"));
+    (void)close(fd);
+}
+
+static void malformed_requests_get_an_answer_and_an_end(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *status;
+    } table[] = {
+        {"GET / HTTP/1.1\n", "HTTP/1.1 400 Bad Request\r\n"},
+        {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
+        {"GET /../etc HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
+        {"GET / HTTP/2.0\r\nHost: x\r\n\r\n", "HTTP/1.1 505 "},
+        {"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n", "HTTP/1.1 413 "},
+        {"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 501 "},
+        {"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400 "},
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        int fd = dial(w);
+        say(w, fd, table[i].text);
+        assert_contains(hear(w, fd), table[i].status);
+        assert_contains(w->got, "Connection: close\r\n\r\n{\"type\":\"about:blank\"");
+        assert_true(w->ended);
+        (void)close(fd);
+    }
+    assert_int_equal(w->requests, 0);
+}
+
+static void an_endless_head_is_refused_by_its_limit(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+    char line[1100];
+
+    memset(line, 'a', sizeof line);
+    memcpy(line, "X: ", 3);
+    memcpy(line + sizeof line - 3, "\r\n", 3);
+    say(w, fd, "GET / HTTP/1.1\r\nHost: x\r\n");
+    for (int i = 0; i < 16; i++)
+        say(w, fd, line);
+    assert_contains(hear(w, fd), "HTTP/1.1 431 ");
+    (void)close(fd);
+}
+
+static void the_client_may_ask_for_the_end(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+
+    say(w, fd, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_contains(hear(w, fd), "Connection: close\r\n\r\nhello\n");
+    assert_true(w->ended);
+    (void)close(fd);
+}
+
+static void problems_are_escaped(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+
+    say(w, fd, "GET /problem HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_contains(hear(w, fd), "HTTP/1.1 409 Conflict\r\n");
+    assert_contains(w->got, "X-More: 1\r\nContent-Type: application/problem+json\r\n");
+    assert_contains(w->got, "{\"type\":\"about:blank\",\"title\":\"Conflict\",\"status\":409,"
+                            "\"detail\":\"a \\\"quoted\\\"\\u000a\\u00ff\"}");
+    (void)close(fd);
+}
+
+static void an_answer_over_its_limit_becomes_an_error(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+
+    say(w, fd, "GET /huge HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_contains(hear(w, fd), "HTTP/1.1 500 ");
+    assert_true(w->ended);
+    (void)close(fd);
+}
+
+static void an_answer_to_someone_who_has_gone_is_harmless(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+
+    say(w, fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    (void)close(fd);
+    rounds(w, 4);
+    fl_http_answer(w->waiting, &(struct fl_http_response){.status = 200});
+    w->waiting = NULL;
+    rounds(w, 2);
+    fd = dial(w);
+    say(w, fd, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_contains(hear(w, fd), "hello");
+    (void)close(fd);
+}
+
+static void a_large_answer_waits_for_a_slow_reader(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+    size_t size = (size_t)900 * 1024;
+    char *text = malloc(size);
+    struct fl_http_response response = {.status = 200, .content_type = "text/plain"};
+
+    assert_non_null(text);
+    memset(text, 'x', size);
+    response.body = fl_slice(text, size);
+    say(w, fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    fl_http_answer(w->waiting, &response);
+    w->waiting = NULL;
+    free(text);
+    rounds(w, 3);
+    assert_contains(hear(w, fd), "Content-Length: 921600\r\n\r\nxxxx");
+    assert_true(w->got_size > size && w->got_size < size + 200);
+    say(w, fd, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_contains(hear(w, fd), "hello");
+    (void)close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        WORLD_TEST(a_request_is_answered_and_the_connection_kept),
+        WORLD_TEST(requests_that_arrive_together_are_answered_in_order),
+        WORLD_TEST(bodies_come_whole_however_they_are_sent),
+        WORLD_TEST(head_is_answered_without_a_body),
+        WORLD_TEST(malformed_requests_get_an_answer_and_an_end),
+        WORLD_TEST(an_endless_head_is_refused_by_its_limit),
+        WORLD_TEST(the_client_may_ask_for_the_end),
+        WORLD_TEST(problems_are_escaped),
+        WORLD_TEST(an_answer_over_its_limit_becomes_an_error),
+        WORLD_TEST(an_answer_to_someone_who_has_gone_is_harmless),
+        WORLD_TEST(a_large_answer_waits_for_a_slow_reader),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
