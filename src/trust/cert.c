@@ -23,6 +23,8 @@ static const struct {
     [FL_CERT_ROOT] = {1, NID_undef, true},
 };
 
+#define TIME_MAX 253402300799 /* the last second of the year 9999, in seconds */
+
 enum { SERIAL_SIZE = 16, KEY_IDENTIFIER_SIZE = 20 };
 
 static enum fl_error set_serial(X509 *certificate, struct fl_context *ctx)
@@ -50,11 +52,13 @@ static enum fl_error set_validity(X509 *certificate, const struct fl_cert_reques
 
     if (from >= until)
         return fl_fail(ctx, FL_EINVAL, "a certificate must end after it begins");
+    if (from < 0 || until > TIME_MAX)
+        return fl_fail(ctx, FL_EINVAL, "a certificate's times are out of range");
     if (!ASN1_TIME_set(X509_getm_notBefore(certificate), from) ||
         !ASN1_TIME_set(X509_getm_notAfter(certificate), until))
         return fl_der_refuse(ctx, FL_EINVAL, "a certificate's times are out of range");
     if (request->issuer &&
-        ASN1_TIME_compare(X509_get0_notAfter(certificate), X509_get0_notAfter(request->issuer)) > 0)
+        ASN1_TIME_compare(X509_get0_notAfter(request->issuer), X509_get0_notAfter(certificate)) < 0)
         return fl_der_refuse(ctx, FL_EINVAL, "a certificate may not outlive its issuer");
     return FL_OK;
 }
@@ -174,6 +178,9 @@ static enum fl_error check_request(const struct fl_cert_request *request, struct
          strcmp(request->hosts[0], request->name) != 0))
         return fl_fail(ctx, FL_EINVAL, "a server has 1 to %d hosts and the name of the first",
                        FL_LIMIT_HOSTS);
+    if (request->kind == FL_CERT_SERVER && !fl_host_valid(request->name))
+        return fl_fail(ctx, FL_EINVAL, "'%s' is neither a DNS name nor an address",
+                       fl_str_printable(shown, sizeof shown, fl_slice_str(request->name)));
     if (request->issuer && X509_check_private_key(request->issuer, request->issuer_key) != 1)
         return fl_der_refuse(ctx, FL_EINVAL, "the issuer's key is not that of its certificate");
     return fl_key_judge(request->subject_key, ctx);
