@@ -309,9 +309,9 @@ static void ended(struct fl_channel *c, ssize_t got)
     if (got < 0 && errno != ECONNRESET)
         lose(c, strerror(errno));
     else if (c->in.size > 0)
-        violated(c, "closed in the middle of a message");
+        violated(c, FL_CHANNEL_CLOSED " in the middle of a message");
     else
-        lose(c, "closed by the other side");
+        lose(c, FL_CHANNEL_CLOSED);
 }
 
 /* One recvmsg and what it brought. False: nothing more to read now, or the channel is gone. */

@@ -14,6 +14,10 @@
 
 struct fl_channel;
 
+/* How `why` begins when the other side closed the channel or died; anything else is a violation or
+ * a failure. */
+#define FL_CHANNEL_CLOSED "closed by the other side"
+
 struct fl_channel_handler {
     /* The message's slices live until it returns. `fd` is -1 or a descriptor that came with the
      * message and is now the receiver's. May close the channel. */

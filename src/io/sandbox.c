@@ -53,10 +53,14 @@ static enum fl_error confine(const char *root, struct fl_context *ctx)
 
 static enum fl_error become(uint32_t uid, struct fl_context *ctx)
 {
+    int death_signal = 0;
+
     if (geteuid() != 0)
         return FL_OK;
     if (uid == 0)
         return fl_fail(ctx, FL_EINVAL, "sandbox: no user to become");
+    if (prctl(PR_GET_PDEATHSIG, &death_signal, 0, 0, 0) != 0)
+        return failed(ctx, "parent's death");
     if (setgroups(0, NULL) != 0)
         return failed(ctx, "leave groups");
     if (setresgid(uid, uid, uid) != 0)
@@ -65,6 +69,9 @@ static enum fl_error become(uint32_t uid, struct fl_context *ctx)
         return failed(ctx, "become user");
     if (setuid(0) == 0 || geteuid() != uid)
         return fl_fail(ctx, FL_EDENIED, "sandbox: still root after becoming user %u", uid);
+    /* The kernel forgets it with the user. */
+    if (prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0)
+        return failed(ctx, "parent's death");
     return FL_OK;
 }
 
