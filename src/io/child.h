@@ -23,8 +23,8 @@ struct fl_child_program {
      * the hub was ever ready, the hub gives up. */
     enum fl_error (*start)(void *self, struct fl_child *child, struct fl_loop *loop,
                            const char *dir, struct fl_context *ctx);
-    /* A bound, listening socket: "mqtt", "https" (front), "local" (control). The fd is the
-     * program's now. NULL: this role gets none. */
+    /* A bound, listening socket: "mqtt", "https" (front), "local" (control). May come more than
+     * once for a name (IPv4 and IPv6). The fd is the program's now. NULL: this role gets none. */
     enum fl_error (*listen)(void *self, const char *name, int fd, struct fl_context *ctx);
     /* A connection to another process: `peer` is its role. Replaces an older one to that peer,
      * which may not have noticed its end yet. The fd is the program's now, for fl_channel_open. */

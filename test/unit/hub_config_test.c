@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test/unit/unit.h"
+
+#include "hub/config.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct fl_hub_config config;
+static struct fl_context ctx;
+
+static enum fl_error parse(const char *text)
+{
+    ctx.text[0] = 0;
+    return fl_hub_config_parse(fl_slice_str(text), "hub.conf", &config, &ctx);
+}
+
+static void refused(const char *text, const char *why)
+{
+    assert_int_equal(parse(text), FL_EPARSE);
+    assert_contains(ctx.text, why);
+}
+
+static void full_file_is_understood(void **state)
+{
+    char hosts[64];
+
+    (void)state;
+    assert_ok(parse("# my hub\nhost hub.example.net 192.0.2.10 2001:db8::10\n"
+                    "mqtt 192.0.2.10 1883\nhttps :: 443\nlog debug\n"));
+    assert_int_equal(config.host_count, 3);
+    assert_string_equal(config.hosts[0], "hub.example.net");
+    assert_string_equal(config.mqtt.address, "192.0.2.10");
+    assert_int_equal(config.mqtt.port, 1883);
+    assert_string_equal(config.https.address, "::");
+    assert_int_equal(config.https.port, 443);
+    assert_int_equal(config.log, FL_LOG_DEBUG);
+    assert_false(config.loopback);
+    fl_hub_config_hosts(&config, hosts, sizeof hosts);
+    assert_string_equal(hosts, "hub.example.net 192.0.2.10 2001:db8::10");
+}
+
+static void what_is_left_out_has_a_default(void **state)
+{
+    (void)state;
+    assert_ok(parse("host localhost"));
+    assert_int_equal(config.mqtt.port, 8883);
+    assert_int_equal(config.https.port, 8443);
+    assert_string_equal(config.mqtt.address, "");
+    assert_int_equal(config.log, FL_LOG_INFO);
+}
+
+static void loopback_is_recognised(void **state)
+{
+    (void)state;
+    assert_ok(parse("host localhost 127.0.0.1 127.1.2.3 ::1"));
+    assert_true(config.loopback);
+    assert_ok(parse("host localhost hub.example.net"));
+    assert_false(config.loopback);
+    assert_ok(parse("host ::2"));
+    assert_false(config.loopback);
+}
+
+static void bad_hosts_are_refused_at_their_column(void **state)
+{
+    static const char *const bad[] = {"host a hub:8883", "host a -hub",       "host a hub-",
+                                      "host a hub..net", "host a .net",       "host a net.",
+                                      "host a 192.0.2",  "host a 10.0.0.256", "host a http://hub",
+                                      "host a hub_1",    "host a \"\"",       "host a 2001:db8::g"};
+    char name[300];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        refused(bad[i], "hub.conf:1:8: not a host name");
+    (void)snprintf(name, sizeof name, "host a %0254d", 1);
+    refused(name, "hub.conf:1:8: not a host name");
+    (void)snprintf(name, sizeof name, "host a %064d.net", 1);
+    refused(name, "hub.conf:1:8: not a host name");
+    refused("host a b a", "hub.conf:1:10: host 'a' is there twice");
+    refused("mqtt 1", "host");
+}
+
+static void number_of_hosts_is_bounded(void **state)
+{
+    char text[512] = "host";
+    size_t used = 4;
+
+    (void)state;
+    for (int i = 0; i < FL_LIMIT_HOSTS; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, " h%d", i);
+    assert_ok(parse(text));
+    assert_int_equal(config.host_count, FL_LIMIT_HOSTS);
+    (void)snprintf(text + used, sizeof text - used, " more");
+    assert_int_equal(parse(text), FL_EPARSE);
+}
+
+static void bad_listeners_are_refused(void **state)
+{
+    (void)state;
+    refused("host a\nmqtt 0", "hub.conf:2:6");
+    refused("host a\nhttps 0", "hub.conf:2:7");
+    refused("host a\nmqtt 65536", "hub.conf:2:6");
+    refused("host a\nmqtt eight", "hub.conf:2:6");
+    refused("host a\nmqtt hub.example.net 8883", "hub.conf:2:6: not a numeric address");
+    refused("host a\nmqtt 1 2 3", "hub.conf:2");
+    refused("host a\nmqtt 8443", "mqtt and https both want port 8443");
+    refused("host a\nmqtt 127.0.0.1 1\nhttps 1", "hub.conf:3:7: mqtt and https both want port 1");
+    assert_ok(parse("host a\nmqtt 127.0.0.1 1\nhttps 127.0.0.2 1"));
+}
+
+static void unknown_words_are_refused(void **state)
+{
+    (void)state;
+    refused("host a\nlog loud", "hub.conf:2:5: unknown level");
+    refused("host a\nport 1", "hub.conf:2:1");
+    refused("host a\nhost b", "hub.conf:2:1");
+    refused("host a {\n}", "hub.conf:1");
+}
+
+static void file_errors_are_told_apart(void **state)
+{
+    char dir[] = "/tmp/fl_config_XXXXXX";
+    char path[64];
+    int fd = -1;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(fl_hub_config_read(dir, &config, &ctx), FL_ENOTFOUND);
+    assert_contains(ctx.text, "fairlead init DIR");
+    (void)snprintf(path, sizeof path, "%s/hub.conf", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(fl_hub_config_read(dir, &config, &ctx), FL_EIO);
+    assert_contains(ctx.text, "Is a directory");
+    (void)rmdir(path);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, FL_LIMIT_CONF_SIZE + 1), 0);
+    assert_int_not_equal(fl_hub_config_read(dir, &config, &ctx), FL_OK);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(write(fd, "host a\n", 7), 7);
+    assert_ok(fl_hub_config_read(dir, &config, &ctx));
+    (void)close(fd);
+    (void)unlink(path);
+    (void)rmdir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(full_file_is_understood),
+        cmocka_unit_test(what_is_left_out_has_a_default),
+        cmocka_unit_test(loopback_is_recognised),
+        cmocka_unit_test(bad_hosts_are_refused_at_their_column),
+        cmocka_unit_test(number_of_hosts_is_bounded),
+        cmocka_unit_test(bad_listeners_are_refused),
+        cmocka_unit_test(unknown_words_are_refused),
+        cmocka_unit_test(file_errors_are_told_apart),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
