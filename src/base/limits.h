@@ -87,9 +87,13 @@ enum {
     FL_LIMIT_TOKEN_TTL_DEFAULT_S = 15 * 60,
     FL_LIMIT_ENROL_FAILURES = 5, /* per device id and per address, in FL_LIMIT_ENROL_WINDOW_MS */
     FL_LIMIT_ENROL_WINDOW_MS = 60000,
+    FL_LIMIT_ENROL_TRACKED = 65536, /* device ids and addresses with failures remembered */
+    FL_LIMIT_ENROL_IN_FLIGHT = 256, /* at the signer */
 
     /* Hub */
     FL_LIMIT_DEVICES = 1000000,
+    FL_LIMIT_PRINCIPALS = 1000,
+    FL_LIMIT_PRINCIPAL_S = 30 * 24 * 3600, /* how long an administrator's credential lives */
     FL_LIMIT_ACTION_S = 365 * 24 * 3600,
     FL_LIMIT_PENDING_API = 1024,
     FL_LIMIT_PAGE = 1000, /* rows of one API answer but for readings */

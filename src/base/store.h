@@ -51,7 +51,8 @@ struct fl_reading_query {
     fl_time_t until;        /* exclusive; FL_TIME_NEVER */
     uint64_t after;         /* only readings stored after this position (see visit); 0: all */
     uint32_t limit;
-    bool newest_first; /* order by t, then stream, then position; with `after` always by position */
+    bool newest_first; /* order by t, then stream, then position */
+    bool by_position;  /* in the order of storing; always so with `after` */
 };
 
 /* Each returns false to stop early. `position` grows with every stored reading. */

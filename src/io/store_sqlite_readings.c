@@ -184,22 +184,22 @@ static enum fl_error cursor_open(struct sqlite_store *s, struct cursor *c, int64
                                  const struct fl_reading_query *q, struct fl_context *ctx)
 {
     char text[256];
+    bool by_position = q->by_position || q->after != 0;
     enum fl_error error = FL_OK;
 
-    (void)snprintf(
-        text, sizeof text,
-        "SELECT position, t, value FROM reading %s WHERE series = :series AND t >= :from"
-        " AND t < :until%s ORDER BY %s LIMIT :limit",
-        q->after ? "" : "INDEXED BY reading_once", q->after ? " AND position > :after" : "",
-        q->after ? "position" : (q->newest_first ? "t DESC, position DESC" : "t, position"));
+    (void)snprintf(text, sizeof text,
+                   "SELECT position, t, value FROM reading %s WHERE series = :series"
+                   " AND position > :after AND t >= :from AND t < :until ORDER BY %s LIMIT :limit",
+                   by_position ? "" : "INDEXED BY reading_once",
+                   by_position ? "position"
+                               : (q->newest_first ? "t DESC, position DESC" : "t, position"));
     error = store_sqlite_prepare(s, text, &c->stmt, ctx);
     if (error != FL_OK)
         return error;
     store_sqlite_int(c->stmt, ":series", series);
     store_sqlite_int(c->stmt, ":from", q->from);
     store_sqlite_int(c->stmt, ":until", q->until);
-    if (q->after)
-        store_sqlite_int(c->stmt, ":after", (int64_t)q->after);
+    store_sqlite_int(c->stmt, ":after", (int64_t)q->after);
     store_sqlite_int(c->stmt, ":limit", q->limit);
     return cursor_next(s, c, ctx);
 }
@@ -270,7 +270,8 @@ enum fl_error store_sqlite_query(void *self, const struct fl_reading_query *q,
                                  fl_reading_visit visit, void *to, struct fl_context *ctx)
 {
     struct sqlite_store *s = self;
-    struct merge m = {.by_position = q->after != 0, .newest_first = q->newest_first};
+    struct merge m = {.by_position = q->by_position || q->after != 0,
+                      .newest_first = q->newest_first};
     enum fl_error error = store_sqlite_alive(s, ctx);
 
     if (error == FL_OK)

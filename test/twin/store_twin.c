@@ -264,7 +264,7 @@ static bool is_before(const struct fl_reading_query *q, const struct kept *a, co
 {
     int order = 0;
 
-    if (q->after)
+    if (q->after || q->by_position)
         return a->position < b->position;
     if (a->reading.t != b->reading.t)
         return q->newest_first ? a->reading.t > b->reading.t : a->reading.t < b->reading.t;

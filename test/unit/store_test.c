@@ -260,6 +260,9 @@ static void readings_are_found_by_stream_time_and_position(void **state)
     q.after = second;
     q.limit = 10;
     assert_string_equal(query(w, q).text, "a@30=4 b@20=2 ");
+    q = all_of("cam");
+    q.by_position = true;
+    assert_string_equal(query(w, q).text, "b@30=3 a@10=1 a@30=4 b@20=2 ");
     assert_int_equal(query(w, all_of("nobody")).count, 0);
 }
 

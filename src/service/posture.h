@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the hub believes of a device now. Computed from evidence each time, never stored, never
+ * edited: the device's state and the validity of its credentials (boot state, firmware and findings
+ * join later). The judgement is pure.
+ */
+#ifndef FL_SERVICE_POSTURE_H
+#define FL_SERVICE_POSTURE_H
+
+#include "service/registry.h"
+
+enum fl_posture_verdict {
+    FL_POSTURE_OK,
+    FL_POSTURE_QUARANTINED,
+    FL_POSTURE_REVOKED,
+    FL_POSTURE_EXPIRED,
+    FL_POSTURE_EXPECTED,
+    FL_POSTURE_RETIRED,
+    FL_POSTURE_COUNT
+};
+
+struct fl_posture {
+    enum fl_posture_verdict verdict;
+    bool may_connect;
+    char reason[FL_LIMIT_REASON + 1]; /* for a person; empty when ok */
+    /* Serials that may authenticate the device now, separated by one space. */
+    char serials[FL_LIMIT_DEVICE_CERTS * FL_LIMIT_SERIAL_HEX + 1];
+    fl_time_t until; /* when it changes by itself, or FL_TIME_NEVER */
+    bool has_credential;
+    struct fl_credential credential; /* the newest, its state as of now */
+};
+
+const char *fl_posture_name(enum fl_posture_verdict verdict);
+/* FL_POSTURE_COUNT when it is none. */
+enum fl_posture_verdict fl_posture_of_name(const char *name);
+
+/* `live` are the device's live credentials, the newest last; `newest` is the newest ever or NULL.
+ */
+void fl_posture_judge(const struct fl_device *device, const struct fl_credential *live,
+                      size_t count, const struct fl_credential *newest, fl_time_t now,
+                      struct fl_posture *posture);
+
+/* Fetches the credentials and judges. */
+FL_MUST_USE enum fl_error fl_posture_of(const struct fl_store *store,
+                                        const struct fl_device *device, fl_time_t now,
+                                        struct fl_posture *posture, struct fl_context *ctx);
+
+#endif
