@@ -39,7 +39,7 @@ static bool grow(struct fl_buffer *b, size_t need)
     data = malloc(capacity);
     if (!data)
         return false;
-    if (b->size)
+    if (b->data && b->size)
         memcpy(data, b->data + b->start, b->size);
     if (b->data)
         explicit_bzero(b->data, b->capacity);

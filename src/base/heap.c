@@ -52,6 +52,7 @@ enum fl_error fl_heap_set(struct fl_heap *heap, struct fl_heap_node *node, fl_ti
     }
     if (heap->count == heap->capacity) {
         size_t capacity = heap->capacity ? heap->capacity * 2 : 16;
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is meant. */
         struct fl_heap_node **nodes = realloc(heap->nodes, capacity * sizeof(heap->nodes[0]));
         if (!nodes)
             return FL_ENOMEM;

@@ -19,9 +19,11 @@ struct fl_list {
     ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 /* Safe against removal of the current node. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): `node` names a variable. */
 #define FL_LIST_EACH(node, list)                                                                   \
     for (struct fl_list *node = (list)->next, *node##_next = node->next; node != (list);           \
          node = node##_next, node##_next = node->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void fl_list_init(struct fl_list *list)
 {

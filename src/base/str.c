@@ -15,7 +15,7 @@ bool fl_str_copy_slice(char *to, size_t size, struct fl_slice from)
     if (count < from.size)
         while (count > 0 && (from.data[count] & 0xC0) == 0x80)
             count--;
-    if (count)
+    if (from.data && count)
         memcpy(to, from.data, count);
     to[count] = 0;
     return count == from.size;
