@@ -6,8 +6,9 @@
  * loop.
  *
  * A connection is a protocol machine (proto/mqtt_session) that the host attaches to an
- * authenticated identity. The MQTT client id must be the identity itself or begin with it and '/'
- * (or be empty: the broker assigns the identity); so one device cannot take another's session over.
+ * authenticated identity. Sessions belong to their identity: client identifiers are free, and those
+ * of one device never meet another's. An empty one becomes the identity itself, or, when that is in
+ * use, the identity, "/~" and a number.
  */
 #ifndef FL_SERVICE_BROKER_H
 #define FL_SERVICE_BROKER_H
@@ -37,6 +38,9 @@ enum fl_broker_verdict {
                          (3.1.1) */
 };
 
+/* output and close may call any verb but fl_broker_free. Inside the others the host may call
+ * fl_broker_settle and nothing else. `peer` must be valid until fl_broker_detach has returned: the
+ * will is shown to the host (may, publish with token 0) within it. */
 struct fl_broker_host {
     /* May this connection's device do this now? Asked for every publish, subscribe and delivery. */
     bool (*may)(void *self, void *peer, enum fl_broker_right right, struct fl_slice topic);
@@ -45,7 +49,9 @@ struct fl_broker_host {
     enum fl_broker_verdict (*publish)(void *self, void *peer,
                                       const struct fl_broker_publish *publish, uint64_t token,
                                       uint8_t *reason);
-    /* Something was refused: "publish", "subscribe", "connect"; for the audit. */
+    /* Something was refused by the broker or by `may`: "publish", "subscribe", "connect"; for the
+     * audit. What the host's own publish refused is not told again; a delivery that may not be is
+     * only counted. */
     void (*refused)(void *self, void *peer, const char *what, struct fl_slice topic,
                     const char *reason);
     /* fl_broker_output has bytes. Called at most once until it is drained. */
@@ -72,7 +78,7 @@ void fl_broker_detach(struct fl_broker_conn *conn, fl_time_t now);
 
 /* Bytes from the wire; takes all of them, except that it stops at a limit (too much unacknowledged
  * or unsent): then `*taken` is less than the size and the host offers the rest after the next
- * output or settle. */
+ * fl_broker_drained or fl_broker_settle. The rest is the host's: nothing of it was seen. */
 void fl_broker_receive(struct fl_broker_conn *conn, struct fl_slice bytes, fl_time_t now,
                        size_t *taken);
 /* Bytes for the wire; the host consumes (fl_buffer_consume) what it has written, then calls

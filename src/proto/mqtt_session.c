@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/mqtt_session.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+/* Messages stop at half of the output's maximum: the rest is for answers, of which one packet
+ * causes at most its own size. Input is not taken either beyond this mark. */
+#define OUT_MARK (FL_LIMIT_MQTT_OUT / 2)
+
+static const bool moves[4][4] = {
+    [FL_MQTT_NEW] = {[FL_MQTT_CONNECTING] = true, [FL_MQTT_ENDED] = true},
+    [FL_MQTT_CONNECTING] = {[FL_MQTT_OPEN] = true, [FL_MQTT_ENDED] = true},
+    [FL_MQTT_OPEN] = {[FL_MQTT_ENDED] = true},
+};
+
+static void move_to(struct fl_mqtt_session *s, enum fl_mqtt_phase phase)
+{
+    fl_assert(moves[s->phase][phase]);
+    s->phase = phase;
+}
+
+void fl_mqtt_session_init(struct fl_mqtt_session *s, fl_time_t now)
+{
+    *s = (struct fl_mqtt_session){
+        .heard_at = now,
+        .out = FL_BUFFER(FL_LIMIT_MQTT_OUT),
+        .in = FL_BUFFER(FL_LIMIT_MQTT_PACKET),
+        .peer_packet_max = UINT32_MAX,
+        .peer_receive_max = UINT16_MAX,
+        .peer_wants_problems = true,
+    };
+}
+
+void fl_mqtt_session_free(struct fl_mqtt_session *s)
+{
+    fl_buffer_free(&s->out);
+    fl_buffer_free(&s->in);
+    free(s->receipts);
+    s->receipts = NULL;
+}
+
+void fl_mqtt_session_close(struct fl_mqtt_session *s, const char *why)
+{
+    if (s->phase == FL_MQTT_ENDED)
+        return;
+    move_to(s, FL_MQTT_ENDED);
+    s->why = why;
+}
+
+/* What a 3.1.1 CONNACK can say (section 3.2.2.3); 0: nothing fits, so nothing is said. */
+static uint8_t return_code(uint8_t reason)
+{
+    static const struct {
+        uint8_t reason;
+        uint8_t code;
+    } codes[] = {
+        {FL_MQTT_UNSUPPORTED_VERSION, 1},
+        {FL_MQTT_CLIENT_ID_INVALID, 2},
+        {FL_MQTT_UNAVAILABLE, 3},
+        {FL_MQTT_SERVER_BUSY, 3},
+        {FL_MQTT_QUOTA, 3},
+        {FL_MQTT_BAD_USER, 4},
+        {FL_MQTT_BAD_AUTH_METHOD, 5},
+        {FL_MQTT_NOT_AUTHORIZED, 5},
+        {FL_MQTT_BANNED, 5},
+        {FL_MQTT_QOS_UNSUPPORTED, 5},
+        {FL_MQTT_TOPIC_INVALID, 5},
+    };
+
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (codes[i].reason == reason)
+            return codes[i].code;
+    return 0;
+}
+
+/* With the reason in words if the client wants them and they fit its maximum packet size. */
+static void last_words(struct fl_mqtt_session *s, struct fl_mqtt_packet *packet, const char *why)
+{
+    if (s->peer_wants_problems)
+        FL_MQTT_SET(&packet->properties, reason_string, fl_slice_str(why));
+    if (fl_mqtt_encode(packet, s->version, s->peer_packet_max, &s->out) == FL_OK)
+        return;
+    packet->properties.has = 0;
+    if (fl_mqtt_encode(packet, s->version, s->peer_packet_max, &s->out) != FL_OK)
+        s->out.failed = false; /* what was said before still goes out */
+}
+
+void fl_mqtt_session_end(struct fl_mqtt_session *s, uint8_t reason, const char *why)
+{
+    struct fl_mqtt_packet refusal = {.type = FL_MQTT_CONNACK};
+    struct fl_mqtt_packet disconnect = {.type = FL_MQTT_DISCONNECT, .as.end.reason = reason};
+
+    if (s->phase == FL_MQTT_ENDED)
+        return;
+    refusal.as.connack.reason = s->version == FL_MQTT_5 ? reason : return_code(reason);
+    if (s->phase == FL_MQTT_OPEN && s->version == FL_MQTT_5)
+        last_words(s, &disconnect, why);
+    else if (s->phase != FL_MQTT_OPEN && s->version != FL_MQTT_ANY && refusal.as.connack.reason)
+        last_words(s, &refusal, why);
+    fl_mqtt_session_close(s, why);
+}
+
+bool fl_mqtt_session_has_room(const struct fl_mqtt_session *s)
+{
+    return s->phase == FL_MQTT_OPEN && s->out.size < OUT_MARK;
+}
+
+enum fl_error fl_mqtt_session_send(struct fl_mqtt_session *s, const struct fl_mqtt_packet *packet)
+{
+    if (s->phase != FL_MQTT_OPEN)
+        return FL_ESTATE;
+    return fl_mqtt_encode(packet, s->version, s->peer_packet_max, &s->out);
+}
+
+static bool is_receipted(uint8_t first)
+{
+    return first >> 4 == FL_MQTT_PUBLISH && (first & 6) != 0;
+}
+
+/* Must the packet that begins with `first` wait? */
+static bool must_wait(struct fl_mqtt_session *s, uint8_t first)
+{
+    if (s->out.size >= OUT_MARK)
+        return true;
+    s->held = s->version == FL_MQTT_3 && is_receipted(first) &&
+              s->receipt_count == FL_LIMIT_MQTT_INFLIGHT;
+    return s->held;
+}
+
+/* A broken CONNECT is answered in its version as far as that was read. */
+static enum fl_error fail(struct fl_mqtt_session *s, enum fl_error error,
+                          const struct fl_mqtt_packet *packet, const struct fl_mqtt_fault *fault)
+{
+    if (s->phase == FL_MQTT_NEW && packet->type == FL_MQTT_CONNECT && packet->as.connect.version) {
+        unsigned level = (unsigned)packet->as.connect.version;
+        s->version = level >= FL_MQTT_5 ? FL_MQTT_5 : FL_MQTT_3;
+    }
+    fl_mqtt_session_end(s, fault->reason, fault->text);
+    return error;
+}
+
+/* Moves what is missing of one packet from `bytes` into `in`. FL_OK: it is whole. */
+static enum fl_error gather(struct fl_mqtt_session *s, const struct fl_mqtt_mode *mode,
+                            struct fl_slice *bytes, struct fl_mqtt_fault *fault)
+{
+    for (;;) {
+        size_t whole = 0;
+        size_t want = s->in.size + 1;
+        enum fl_error error = fl_mqtt_peek(fl_buffer_slice(&s->in), mode, &whole, fault);
+        if (error == FL_OK)
+            want = whole;
+        else if (error != FL_EMORE)
+            return error;
+        if (error == FL_OK && s->in.size == whole)
+            return FL_OK;
+        if (bytes->size == 0)
+            return FL_EMORE;
+        want -= s->in.size;
+        if (want > bytes->size)
+            want = bytes->size;
+        if (fl_buffer_append(&s->in, bytes->data, want) != FL_OK) {
+            *fault = (struct fl_mqtt_fault){FL_MQTT_SERVER_BUSY, "out of memory"};
+            return FL_ENOMEM;
+        }
+        *bytes = fl_slice_from(*bytes, want);
+    }
+}
+
+/* One packet, straight from `bytes` when it is there as a whole. */
+static enum fl_error take(struct fl_mqtt_session *s, struct fl_slice *bytes,
+                          struct fl_mqtt_packet *packet, struct fl_mqtt_fault *fault)
+{
+    struct fl_mqtt_mode mode = {.version = s->version, .packet_max = FL_LIMIT_MQTT_PACKET};
+    struct fl_slice in = {0};
+    enum fl_error error = FL_OK;
+
+    if (s->in.size == 0) {
+        error = fl_mqtt_decode(bytes, &mode, packet, fault);
+        if (error != FL_EMORE)
+            return error;
+    }
+    error = gather(s, &mode, bytes, fault);
+    if (error != FL_OK)
+        return error;
+    s->whole = s->in.size;
+    in = fl_buffer_slice(&s->in);
+    return fl_mqtt_decode(&in, &mode, packet, fault);
+}
+
+static enum fl_error check_phase(struct fl_mqtt_session *s, const struct fl_mqtt_packet *packet)
+{
+    if (packet->type == FL_MQTT_CONNECT) {
+        if (s->phase != FL_MQTT_NEW) {
+            fl_mqtt_session_end(s, FL_MQTT_PROTOCOL_ERROR, "a second CONNECT");
+            return FL_EPARSE;
+        }
+        s->version = packet->as.connect.version;
+        if (FL_MQTT_HAS(&packet->properties, maximum_packet_size))
+            s->peer_packet_max = packet->properties.maximum_packet_size;
+        if (FL_MQTT_HAS(&packet->properties, request_problem))
+            s->peer_wants_problems = packet->properties.request_problem != 0;
+        move_to(s, FL_MQTT_CONNECTING);
+        return FL_OK;
+    }
+    if (packet->type == FL_MQTT_PUBLISH && packet->as.publish.qos &&
+        s->receipt_count == FL_LIMIT_MQTT_INFLIGHT) {
+        fl_mqtt_session_end(s, FL_MQTT_RECEIVE_MAXIMUM, "more publishes than receive maximum");
+        return FL_ELIMIT;
+    }
+    return FL_OK;
+}
+
+/* The packet that the owner had is done with; a large one leaves no memory behind. */
+static void release(struct fl_mqtt_session *s)
+{
+    if (!s->whole)
+        return;
+    s->whole = 0;
+    if (s->in.capacity > 1024)
+        fl_buffer_free(&s->in);
+    else
+        fl_buffer_clear(&s->in);
+}
+
+enum fl_error fl_mqtt_session_receive(struct fl_mqtt_session *s, struct fl_slice *bytes,
+                                      fl_time_t now, struct fl_mqtt_packet *packet)
+{
+    static const struct fl_mqtt_packet pong = {.type = FL_MQTT_PINGRESP};
+    struct fl_mqtt_fault fault = {0};
+    enum fl_error error = FL_OK;
+
+    release(s);
+    while (s->phase != FL_MQTT_ENDED) {
+        if (bytes->size == 0)
+            return FL_EMORE;
+        if (s->held)
+            s->heard_at = now;
+        if (must_wait(s, s->in.size ? fl_buffer_slice(&s->in).data[0] : bytes->data[0]))
+            return FL_EBUSY;
+        packet->type = (enum fl_mqtt_type)0;
+        error = take(s, bytes, packet, &fault);
+        if (error == FL_EMORE)
+            return error;
+        if (error != FL_OK)
+            return fail(s, error, packet, &fault);
+        s->heard_at = now;
+        if (packet->type != FL_MQTT_PINGREQ)
+            return check_phase(s, packet);
+        release(s);
+        if (fl_mqtt_session_send(s, &pong) != FL_OK)
+            fl_mqtt_session_close(s, "PINGRESP cannot be sent");
+    }
+    return FL_ECLOSED;
+}
+
+enum fl_error fl_mqtt_session_accept(struct fl_mqtt_session *s,
+                                     const struct fl_mqtt_packet *connect,
+                                     const struct fl_mqtt_packet *connack)
+{
+    enum fl_error error = fl_mqtt_encode(connack, s->version, s->peer_packet_max, &s->out);
+
+    if (error != FL_OK) {
+        fl_mqtt_session_end(s, FL_MQTT_PACKET_TOO_LARGE, "CONNACK is larger than the client takes");
+        return error;
+    }
+    if (FL_MQTT_HAS(&connect->properties, receive_maximum))
+        s->peer_receive_max = (uint16_t)connect->properties.receive_maximum;
+    s->keep_alive_ms = (fl_time_t)connect->as.connect.keep_alive_s * 1500;
+    move_to(s, FL_MQTT_OPEN);
+    return FL_OK;
+}
+
+enum fl_error fl_mqtt_session_expect(struct fl_mqtt_session *s, uint16_t packet_id,
+                                     uint16_t *sequence)
+{
+    fl_assert(s->receipt_count < FL_LIMIT_MQTT_INFLIGHT);
+    if (!s->receipts)
+        s->receipts = calloc(FL_LIMIT_MQTT_INFLIGHT, sizeof s->receipts[0]);
+    if (!s->receipts)
+        return FL_ENOMEM;
+    *sequence = (uint16_t)(s->receipt_first + s->receipt_count);
+    s->receipts[*sequence % FL_LIMIT_MQTT_INFLIGHT] =
+        (struct fl_mqtt_receipt){.packet_id = packet_id};
+    s->receipt_count++;
+    return FL_OK;
+}
+
+void fl_mqtt_session_settle(struct fl_mqtt_session *s, uint16_t sequence, uint8_t reason,
+                            bool must_know)
+{
+    struct fl_mqtt_packet packet = {.type = FL_MQTT_PUBACK};
+
+    if (s->phase != FL_MQTT_OPEN || (uint16_t)(sequence - s->receipt_first) >= s->receipt_count)
+        return;
+    if (reason >= 0x80 && must_know && s->version == FL_MQTT_3) {
+        fl_mqtt_session_close(s, "a message could not be kept");
+        return;
+    }
+    s->receipts[sequence % FL_LIMIT_MQTT_INFLIGHT].settled = true;
+    s->receipts[sequence % FL_LIMIT_MQTT_INFLIGHT].reason = reason;
+    while (s->receipt_count && s->receipts[s->receipt_first % FL_LIMIT_MQTT_INFLIGHT].settled) {
+        const struct fl_mqtt_receipt *receipt =
+            &s->receipts[s->receipt_first % FL_LIMIT_MQTT_INFLIGHT];
+        packet.as.ack.packet_id = receipt->packet_id;
+        packet.as.ack.reason = receipt->reason;
+        s->receipt_first++;
+        s->receipt_count--;
+        if (fl_mqtt_session_send(s, &packet) != FL_OK) {
+            fl_mqtt_session_close(s, "an acknowledgement cannot be sent");
+            return;
+        }
+    }
+}
+
+fl_time_t fl_mqtt_session_deadline(const struct fl_mqtt_session *s)
+{
+    if (s->phase == FL_MQTT_NEW || s->phase == FL_MQTT_CONNECTING)
+        return s->heard_at + FL_LIMIT_HANDSHAKE_MS;
+    if (s->phase == FL_MQTT_OPEN && s->keep_alive_ms && !s->held)
+        return s->heard_at + s->keep_alive_ms;
+    return FL_TIME_NEVER;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The server's side of one MQTT connection, sans I/O: framing, the order CONNECT first and once,
+ * keep alive, what the client can take, acknowledgements of its publishes in their order, and the
+ * way a connection ends. It answers PINGREQ itself and hands every other packet to its owner, who
+ * knows sessions, topics and rights. Bytes go in by receive, come out in `out`, time is passed in.
+ */
+#ifndef FL_PROTO_MQTT_SESSION_H
+#define FL_PROTO_MQTT_SESSION_H
+
+#include "base/time.h"
+#include "codec/mqtt.h"
+
+/* Allowed moves: NEW to CONNECTING or ENDED, CONNECTING to OPEN or ENDED, OPEN to ENDED. */
+enum fl_mqtt_phase {
+    FL_MQTT_NEW,        /* waits for CONNECT */
+    FL_MQTT_CONNECTING, /* CONNECT was handed out; accept or refuse it */
+    FL_MQTT_OPEN,
+    FL_MQTT_ENDED, /* nothing is taken or said any more; `out` may hold last words */
+};
+
+struct fl_mqtt_receipt {
+    uint16_t packet_id;
+    uint8_t reason;
+    bool settled;
+};
+
+struct fl_mqtt_session {
+    enum fl_mqtt_phase phase;
+    enum fl_mqtt_version version;
+    struct fl_buffer out;
+    struct fl_buffer in;     /* the beginning of one packet, never more */
+    fl_time_t keep_alive_ms; /* one and a half times what the client said; 0: off */
+    fl_time_t heard_at;
+    uint32_t peer_packet_max;
+    uint16_t peer_receive_max;
+    bool peer_wants_problems; /* reason strings */
+    bool held;                /* its bytes wait for us, so its silence is not its fault */
+    uint16_t receipt_first;   /* sequence number of the oldest open receipt */
+    uint16_t receipt_count;
+    struct fl_mqtt_receipt *receipts; /* a ring of FL_LIMIT_MQTT_INFLIGHT, made when needed */
+    size_t whole;                     /* size of the packet whose slices the owner holds, in `in` */
+    const char *why;                  /* it ended; for the log */
+};
+
+void fl_mqtt_session_init(struct fl_mqtt_session *s, fl_time_t now);
+void fl_mqtt_session_free(struct fl_mqtt_session *s);
+
+/* Takes bytes off `bytes` until one packet for the owner is whole; its slices live until the next
+ * call or the end of `bytes`. FL_EMORE: all bytes were taken. FL_EBUSY: bytes are left that must
+ * wait until output is drained or receipts are settled. Anything else: the connection has ended. */
+FL_MUST_USE enum fl_error fl_mqtt_session_receive(struct fl_mqtt_session *s, struct fl_slice *bytes,
+                                                  fl_time_t now, struct fl_mqtt_packet *packet);
+
+/* The answer to CONNECT. `connack` needs the session_present flag and its properties; what the
+ * client said of itself is taken from `connect`. */
+FL_MUST_USE enum fl_error fl_mqtt_session_accept(struct fl_mqtt_session *s,
+                                                 const struct fl_mqtt_packet *connect,
+                                                 const struct fl_mqtt_packet *connack);
+
+/* Ends it: a refusing CONNACK, or DISCONNECT (MQTT 5), with an MQTT 5 reason code. */
+void fl_mqtt_session_end(struct fl_mqtt_session *s, uint8_t reason, const char *why);
+/* Ends it without a word, as after the client's DISCONNECT. */
+void fl_mqtt_session_close(struct fl_mqtt_session *s, const char *why);
+
+/* Queues a packet. FL_ELIMIT: larger than the client takes, or the output is full. */
+FL_MUST_USE enum fl_error fl_mqtt_session_send(struct fl_mqtt_session *s,
+                                               const struct fl_mqtt_packet *packet);
+/* True while it is wise to add messages to the output. */
+bool fl_mqtt_session_has_room(const struct fl_mqtt_session *s);
+
+/* A QoS 1 PUBLISH was taken and is to be acknowledged: returns its sequence number. Receipts leave
+ * in the order of the publishes, each when it and all before it are settled. */
+FL_MUST_USE enum fl_error fl_mqtt_session_expect(struct fl_mqtt_session *s, uint16_t packet_id,
+                                                 uint16_t *sequence);
+/* Harmless when there is no such receipt (any more). With 3.1.1, which has no words for it, a
+ * failure to keep a message ends the connection if `must_know`. */
+void fl_mqtt_session_settle(struct fl_mqtt_session *s, uint16_t sequence, uint8_t reason,
+                            bool must_know);
+
+/* When the client must have been heard of, or FL_TIME_NEVER. */
+fl_time_t fl_mqtt_session_deadline(const struct fl_mqtt_session *s);
+
+#endif

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/broker_internal.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+#define GENERATION_MASK 0xFFFFFFU
+#define NO_SLOT UINT32_MAX
+
+enum fl_error fl_broker_create(const struct fl_broker_host *host, struct fl_broker **broker,
+                               struct fl_context *ctx)
+{
+    struct fl_broker *made = calloc(1, sizeof *made);
+
+    if (!made || fl_topic_index_init(&made->subscriptions) != FL_OK ||
+        fl_topic_index_init(&made->retained) != FL_OK) {
+        fl_broker_free(made);
+        return fl_fail(ctx, FL_ENOMEM, "broker: out of memory");
+    }
+    made->host = *host;
+    made->scratch = FL_BUFFER(FL_LIMIT_MQTT_PROPERTIES);
+    made->free_slot = NO_SLOT;
+    fl_list_init(&made->notify);
+    *broker = made;
+    return FL_OK;
+}
+
+static void conn_free(struct fl_broker_conn *conn)
+{
+    struct fl_broker *broker = conn->broker;
+    struct fl_broker_device *device = conn->device;
+    struct fl_broker_slot *slot = &broker->slots[conn->slot];
+
+    slot->conn = NULL;
+    slot->generation = slot->generation == GENERATION_MASK ? 1 : slot->generation + 1;
+    slot->next_free = broker->free_slot;
+    broker->free_slot = conn->slot;
+    fl_list_remove(&conn->in_notify);
+    fl_list_remove(&conn->in_device);
+    fl_heap_remove(&broker->timers, &conn->timer.node);
+    fl_broker_message_unref(conn->will);
+    fl_mqtt_session_free(&conn->mqtt);
+    free(conn);
+    device->conn_count--;
+    broker->counts.connections--;
+    fl_broker_device_release(broker, device);
+}
+
+static void free_retained(void *self, struct fl_topic_entry *entry)
+{
+    struct fl_broker_retained *retained =
+        fl_container_of(entry, struct fl_broker_retained, in_index);
+    struct fl_broker *broker = self;
+
+    if (retained->owner) {
+        retained->owner->retained_count--;
+        fl_broker_device_release(broker, retained->owner);
+    }
+    fl_heap_remove(&broker->timers, &retained->timer.node);
+    fl_broker_message_unref(retained->message);
+    free(retained);
+}
+
+void fl_broker_free(struct fl_broker *broker)
+{
+    struct fl_map_node *node = NULL;
+
+    if (!broker)
+        return;
+    for (uint32_t i = 0; i < broker->slot_count; i++)
+        if (broker->slots[i].conn) {
+            if (broker->slots[i].conn->session)
+                broker->slots[i].conn->session->conn = NULL;
+            conn_free(broker->slots[i].conn);
+        }
+    while ((node = fl_map_next(&broker->sessions, NULL)) != NULL)
+        fl_broker_session_destroy(broker, fl_container_of(node, struct fl_broker_session, by_key));
+    if (broker->retained.root) {
+        fl_topic_index_each(&broker->retained, free_retained, broker);
+        fl_topic_index_free(&broker->retained);
+    }
+    if (broker->subscriptions.root)
+        fl_topic_index_free(&broker->subscriptions);
+    fl_map_free(&broker->sessions);
+    fl_map_free(&broker->devices);
+    fl_heap_free(&broker->timers);
+    fl_buffer_free(&broker->scratch);
+    free(broker->targets);
+    free(broker->slots);
+    free(broker);
+}
+
+void fl_broker_arm(struct fl_broker *broker, struct fl_broker_timer *timer, fl_time_t due)
+{
+    /* It is in since its owner was made, so that moving it cannot fail. */
+    fl_assert(timer->node.position != 0);
+    if (fl_heap_set(&broker->timers, &timer->node, due) != FL_OK)
+        fl_assert(!"a timer that is in the heap can be moved");
+}
+
+void fl_broker_touch(struct fl_broker_conn *conn)
+{
+    bool output = conn->mqtt.out.size && !conn->output_told;
+    bool close = conn->mqtt.phase == FL_MQTT_ENDED && !conn->close_told;
+
+    if ((output || close) && fl_list_empty(&conn->in_notify))
+        fl_list_push(&conn->broker->notify, &conn->in_notify);
+}
+
+void fl_broker_end(struct fl_broker_conn *conn, uint8_t reason, const char *why)
+{
+    fl_mqtt_session_end(&conn->mqtt, reason, why);
+    fl_broker_touch(conn);
+}
+
+/* One thing at a time, and the connection back in the list first when there is another: the host
+ * may detach it within the call. */
+static void tell_one(struct fl_broker_conn *conn)
+{
+    const struct fl_broker_host *host = &conn->broker->host;
+
+    fl_list_remove(&conn->in_notify);
+    if (conn->mqtt.out.size && !conn->output_told) {
+        conn->output_told = true;
+        fl_broker_touch(conn);
+        host->output(host->self, conn->peer);
+    } else if (conn->mqtt.phase == FL_MQTT_ENDED && !conn->close_told) {
+        conn->close_told = true;
+        host->close(host->self, conn->peer, conn->mqtt.why ? conn->mqtt.why : "ended");
+    }
+}
+
+static void tell(struct fl_broker *broker)
+{
+    while (!fl_list_empty(&broker->notify))
+        tell_one(fl_container_of(broker->notify.next, struct fl_broker_conn, in_notify));
+}
+
+/* Every verb is between these two. The host is told at the end, when all is consistent, and may
+ * then call any verb; inside it may only settle. */
+static void enter(struct fl_broker *broker)
+{
+    fl_assert(broker->depth == 0);
+    broker->depth = 1;
+}
+
+static void leave(struct fl_broker *broker)
+{
+    broker->depth = 0;
+    if (broker->telling)
+        return;
+    broker->telling = true;
+    tell(broker);
+    broker->telling = false;
+}
+
+static struct fl_broker_device *device_get(struct fl_broker *broker, struct fl_slice identity)
+{
+    struct fl_map_node *node = fl_map_find(&broker->devices, identity);
+    struct fl_broker_device *device = NULL;
+
+    if (node)
+        return fl_container_of(node, struct fl_broker_device, by_name);
+    device = calloc(1, sizeof *device + identity.size);
+    if (!device)
+        return NULL;
+    fl_list_init(&device->conns);
+    fl_list_init(&device->sessions);
+    memcpy(device->name, identity.data, identity.size);
+    device->name_size = identity.size;
+    if (fl_map_add(&broker->devices, &device->by_name, fl_slice(device->name, identity.size)) !=
+        FL_OK) {
+        free(device);
+        return NULL;
+    }
+    return device;
+}
+
+void fl_broker_device_release(struct fl_broker *broker, struct fl_broker_device *device)
+{
+    if (device->conn_count || device->session_count || device->retained_count)
+        return;
+    fl_map_remove(&broker->devices, &device->by_name);
+    free(device);
+}
+
+static bool slot_get(struct fl_broker *broker, uint32_t *slot)
+{
+    if (broker->free_slot == NO_SLOT) {
+        uint32_t count = broker->slot_count ? broker->slot_count * 2 : 16;
+        struct fl_broker_slot *slots = realloc(broker->slots, count * sizeof broker->slots[0]);
+        if (!slots)
+            return false;
+        for (uint32_t i = count; i > broker->slot_count; i--) {
+            slots[i - 1] = (struct fl_broker_slot){.generation = 1, .next_free = broker->free_slot};
+            broker->free_slot = i - 1;
+        }
+        broker->slots = slots;
+        broker->slot_count = count;
+    }
+    *slot = broker->free_slot;
+    broker->free_slot = broker->slots[*slot].next_free;
+    return true;
+}
+
+enum fl_error fl_broker_attach(struct fl_broker *broker, struct fl_slice identity, void *peer,
+                               fl_time_t now, struct fl_broker_conn **conn, struct fl_context *ctx)
+{
+    struct fl_broker_device *device = NULL;
+    struct fl_broker_conn *made = NULL;
+
+    fl_assert(broker->depth == 0);
+    if (identity.size == 0 || identity.size > FL_LIMIT_HOST ||
+        memchr(identity.data, 0, identity.size))
+        return fl_fail(ctx, FL_EINVAL, "broker: not an identity");
+    device = device_get(broker, identity);
+    if (!device)
+        return fl_fail(ctx, FL_ENOMEM, "broker: out of memory");
+    if (device->conn_count >= FL_LIMIT_MQTT_DEVICE_SESSIONS ||
+        broker->counts.connections >= FL_LIMIT_CONNECTIONS) {
+        fl_broker_device_release(broker, device);
+        return fl_fail(ctx, FL_ELIMIT, "broker: too many connections");
+    }
+    made = calloc(1, sizeof *made);
+    if (made)
+        made->timer.kind = FL_BROKER_CONN;
+    if (!made || !slot_get(broker, &made->slot) ||
+        fl_heap_set(&broker->timers, &made->timer.node, now + FL_LIMIT_HANDSHAKE_MS) != FL_OK) {
+        free(made);
+        fl_broker_device_release(broker, device);
+        return fl_fail(ctx, FL_ENOMEM, "broker: out of memory");
+    }
+    made->broker = broker;
+    made->device = device;
+    made->peer = peer;
+    fl_mqtt_session_init(&made->mqtt, now);
+    fl_list_init(&made->in_notify);
+    fl_list_push(&device->conns, &made->in_device);
+    broker->slots[made->slot].conn = made;
+    device->conn_count++;
+    broker->counts.connections++;
+    *conn = made;
+    return FL_OK;
+}
+
+void fl_broker_detach(struct fl_broker_conn *conn, fl_time_t now)
+{
+    struct fl_broker *broker = conn->broker;
+
+    enter(broker);
+    fl_broker_session_leave(conn, true, now);
+    conn_free(conn);
+    leave(broker);
+}
+
+void fl_broker_receive(struct fl_broker_conn *conn, struct fl_slice bytes, fl_time_t now,
+                       size_t *taken)
+{
+    struct fl_broker *broker = conn->broker;
+    struct fl_slice left = bytes;
+    struct fl_mqtt_packet packet;
+
+    enter(broker);
+    while (fl_mqtt_session_receive(&conn->mqtt, &left, now, &packet) == FL_OK)
+        fl_broker_handle(conn, &packet, now);
+    *taken = conn->mqtt.phase == FL_MQTT_ENDED ? bytes.size : bytes.size - left.size;
+    fl_broker_touch(conn);
+    leave(broker);
+}
+
+struct fl_buffer *fl_broker_output(struct fl_broker_conn *conn)
+{
+    return &conn->mqtt.out;
+}
+
+void fl_broker_drained(struct fl_broker_conn *conn, fl_time_t now)
+{
+    struct fl_broker *broker = conn->broker;
+
+    enter(broker);
+    conn->output_told = false;
+    if (conn->mqtt.out.size == 0 && conn->mqtt.out.capacity > 4096)
+        fl_buffer_free(&conn->mqtt.out);
+    if (conn->session)
+        fl_broker_pump(conn->session, now);
+    fl_broker_touch(conn);
+    leave(broker);
+}
+
+void fl_broker_settle(struct fl_broker *broker, uint64_t token, uint8_t reason, fl_time_t now)
+{
+    uint64_t slot = token >> 40;
+    struct fl_broker_conn *conn = NULL;
+    bool inside = broker->depth != 0;
+
+    (void)now;
+    if (slot >= broker->slot_count || !broker->slots[slot].conn ||
+        broker->slots[slot].generation != (token >> 16 & GENERATION_MASK))
+        return;
+    conn = broker->slots[slot].conn;
+    if (!inside)
+        enter(broker);
+    fl_mqtt_session_settle(&conn->mqtt, (uint16_t)token, reason, true);
+    fl_broker_touch(conn);
+    if (!inside)
+        leave(broker);
+}
+
+static void cut_conn(struct fl_broker_conn *conn, uint8_t reason, const char *why, fl_time_t now)
+{
+    /* DISCONNECT from us: the device said nothing, so nothing is said in its name. */
+    fl_broker_message_unref(conn->will);
+    conn->will = NULL;
+    fl_broker_session_leave(conn, false, now);
+    fl_broker_end(conn, reason, why);
+}
+
+uint32_t fl_broker_cut(struct fl_broker *broker, struct fl_slice identity, uint8_t reason,
+                       const char *why, bool forget, fl_time_t now)
+{
+    struct fl_map_node *node = fl_map_find(&broker->devices, identity);
+    struct fl_broker_device *device =
+        node ? fl_container_of(node, struct fl_broker_device, by_name) : NULL;
+    uint32_t cut = 0;
+
+    if (!device)
+        return 0;
+    enter(broker);
+    device->conn_count++; /* holds it to the end */
+    FL_LIST_EACH(at, &device->conns)
+    {
+        struct fl_broker_conn *conn = fl_container_of(at, struct fl_broker_conn, in_device);
+        if (conn->mqtt.phase == FL_MQTT_ENDED)
+            continue;
+        cut_conn(conn, reason, why, now);
+        cut++;
+    }
+    FL_LIST_EACH(at, &device->sessions)
+    {
+        struct fl_broker_session *session =
+            fl_container_of(at, struct fl_broker_session, in_device);
+        fl_broker_message_unref(session->will);
+        session->will = NULL;
+        session->will_due = FL_TIME_NEVER;
+        if (forget)
+            fl_broker_session_destroy(broker, session);
+    }
+    device->conn_count--;
+    fl_broker_device_release(broker, device);
+    broker->depth = 0;
+    /* At once, also from inside another telling: `why` is the caller's. */
+    tell(broker);
+    return cut;
+}
+
+void fl_broker_publish(struct fl_broker *broker, const struct fl_broker_publish *publish,
+                       fl_time_t now)
+{
+    struct fl_broker_input input = {
+        .topic = publish->topic,
+        .payload = publish->payload,
+        .expires = FL_TIME_NEVER,
+        .qos = publish->qos ? 1 : 0,
+        .retain = publish->retain,
+    };
+
+    if (!fl_mqtt_topic_valid(input.topic) || !fl_broker_topic_fits(input.topic) ||
+        input.payload.size > FL_LIMIT_MQTT_PACKET) {
+        broker->counts.refused++;
+        return;
+    }
+    enter(broker);
+    fl_broker_route(broker, &input, NULL, NULL, now);
+    leave(broker);
+}
+
+fl_time_t fl_broker_next_timeout(const struct fl_broker *broker)
+{
+    const struct fl_heap_node *first = fl_heap_first(&broker->timers);
+
+    return first ? first->due : FL_TIME_NEVER;
+}
+
+/* Keep alive is looked at when the timer is due, not at every packet. */
+static void conn_tick(struct fl_broker_conn *conn, fl_time_t now)
+{
+    fl_time_t deadline = fl_mqtt_session_deadline(&conn->mqtt);
+
+    if (conn->mqtt.held && conn->mqtt.keep_alive_ms && conn->mqtt.phase == FL_MQTT_OPEN)
+        deadline = now + conn->mqtt.keep_alive_ms;
+    fl_broker_arm(conn->broker, &conn->timer, deadline > now ? deadline : FL_TIME_NEVER);
+    if (deadline > now)
+        return;
+    if (conn->mqtt.phase == FL_MQTT_OPEN)
+        fl_broker_end(conn, FL_MQTT_KEEP_ALIVE, "keep alive timeout");
+    else
+        fl_mqtt_session_close(&conn->mqtt, "no CONNECT in time");
+    fl_broker_touch(conn);
+}
+
+void fl_broker_tick(struct fl_broker *broker, fl_time_t now)
+{
+    enter(broker);
+    for (;;) {
+        struct fl_heap_node *node = fl_heap_first(&broker->timers);
+        struct fl_broker_timer *timer = NULL;
+        if (!node || node->due > now)
+            break;
+        timer = fl_container_of(node, struct fl_broker_timer, node);
+        if (timer->kind == FL_BROKER_CONN)
+            conn_tick(fl_container_of(timer, struct fl_broker_conn, timer), now);
+        else if (timer->kind == FL_BROKER_SESSION)
+            fl_broker_session_tick(broker, fl_container_of(timer, struct fl_broker_session, timer),
+                                   now);
+        else
+            fl_broker_retained_remove(broker,
+                                      fl_container_of(timer, struct fl_broker_retained, timer));
+    }
+    leave(broker);
+}
+
+void fl_broker_count(const struct fl_broker *broker, struct fl_broker_counts *counts)
+{
+    *counts = broker->counts;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The insides of the broker, shared by its four files: broker.c (verbs, timers), broker_packets.c
+ * (what a client says), broker_session.c (sessions and their queues), broker_route.c (messages,
+ * routing, retained). A message is one allocation that queues, windows and the retained store share
+ * by reference; a session outlives its connection; a device groups what one identity has here.
+ */
+#ifndef FL_SERVICE_BROKER_INTERNAL_H
+#define FL_SERVICE_BROKER_INTERNAL_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "proto/mqtt_session.h"
+#include "service/broker.h"
+#include "service/topic_index.h"
+
+struct fl_broker_message {
+    uint32_t refs;
+    uint32_t topic_size;
+    uint32_t properties_size; /* those that travel with it, encoded */
+    uint32_t payload_size;
+    fl_time_t expires; /* monotonic, or FL_TIME_NEVER */
+    uint8_t qos;
+    bool retain;
+    uint8_t bytes[]; /* topic, properties, payload */
+};
+
+/* A message on its way to one session. */
+struct fl_broker_entry {
+    struct fl_broker_message *message; /* NULL: acknowledged out of order */
+    uint32_t *ids;                     /* more than one subscription identifier: count, ids */
+    uint32_t id;                       /* the only one, or 0 */
+    uint16_t packet_id;
+    uint8_t qos;
+    bool retain;
+    bool dup;
+};
+
+/* A ring. Its capacity is a power of two. */
+struct fl_broker_queue {
+    struct fl_broker_entry *ring;
+    uint32_t first;
+    uint32_t count;
+    uint32_t capacity;
+};
+
+enum fl_broker_timer_kind { FL_BROKER_CONN, FL_BROKER_SESSION, FL_BROKER_RETAINED };
+
+struct fl_broker_timer {
+    struct fl_heap_node node;
+    enum fl_broker_timer_kind kind;
+};
+
+struct fl_broker_device {
+    struct fl_map_node by_name;
+    struct fl_list conns;
+    struct fl_list sessions; /* longest without a connection first */
+    uint32_t conn_count;
+    uint32_t session_count;
+    uint32_t retained_count;
+    size_t retained_bytes;
+    size_t name_size;
+    uint8_t name[];
+};
+
+struct fl_broker_subscription {
+    struct fl_topic_entry in_index;
+    struct fl_list in_session;
+    struct fl_broker_session *session;
+    uint32_t id;
+    uint8_t qos;
+    bool no_local;
+    bool retain_as_published;
+    size_t filter_size;
+    uint8_t filter[];
+};
+
+struct fl_broker_session {
+    struct fl_map_node by_key;
+    struct fl_broker_device *device;
+    struct fl_list in_device;
+    struct fl_broker_conn *conn; /* NULL while its client is away */
+    struct fl_list subscriptions;
+    uint32_t subscription_count;
+    struct fl_broker_queue window;  /* QoS 1, with packet identifiers, unacknowledged */
+    struct fl_broker_queue waiting; /* not sent yet */
+    uint32_t window_sent;           /* of the window, from its front, sent on this connection */
+    uint32_t window_open;           /* sent on this connection and not acknowledged */
+    uint32_t waiting_qos0;
+    size_t waiting_bytes;
+    uint16_t last_packet_id;
+    uint32_t expiry_s;
+    fl_time_t expires;
+    struct fl_broker_message *will; /* delayed */
+    fl_time_t will_due;
+    struct fl_broker_timer timer;
+    uint64_t mark; /* the routing that has it as target number `target` */
+    size_t target;
+    size_t key_size;
+    uint8_t key[]; /* identity, 0, client id */
+};
+
+struct fl_broker_conn {
+    struct fl_mqtt_session mqtt;
+    struct fl_broker *broker;
+    struct fl_broker_device *device;
+    struct fl_list in_device;
+    struct fl_broker_session *session;
+    void *peer;
+    struct fl_broker_message *will;
+    fl_time_t will_delay_ms;
+    struct fl_broker_timer timer;
+    struct fl_list in_notify;
+    uint32_t slot;
+    bool output_told;
+    bool close_told;
+};
+
+struct fl_broker_retained {
+    struct fl_topic_entry in_index;
+    struct fl_broker_message *message;
+    struct fl_broker_device *owner; /* NULL: the hub itself */
+    struct fl_broker_timer timer;
+};
+
+struct fl_broker_target {
+    struct fl_broker_session *session;
+    uint32_t *ids;
+    uint32_t id;
+    uint8_t qos;
+    bool retain;
+};
+
+struct fl_broker_slot {
+    struct fl_broker_conn *conn;
+    uint32_t generation; /* 24 bits, never 0 */
+    uint32_t next_free;
+};
+
+struct fl_broker {
+    struct fl_broker_host host;
+    struct fl_map devices;
+    struct fl_map sessions;
+    struct fl_topic_index subscriptions;
+    struct fl_topic_index retained;
+    size_t retained_bytes;
+    struct fl_heap timers;
+    struct fl_list notify; /* connections about which the host is to be told something */
+    struct fl_broker_slot *slots;
+    uint32_t slot_count;
+    uint32_t free_slot;
+    struct fl_broker_target *targets;
+    size_t target_count;
+    size_t target_capacity;
+    uint64_t mark;
+    uint64_t assigned; /* client identifiers made so far */
+    struct fl_buffer scratch;
+    struct fl_broker_counts counts;
+    unsigned depth; /* inside a verb: the host may only settle */
+    bool telling;
+};
+
+/* What a publish is, however it came. */
+struct fl_broker_input {
+    struct fl_slice topic;
+    struct fl_slice payload;
+    struct fl_slice properties; /* a checked block as the client sent it */
+    fl_time_t expires;
+    uint8_t qos;
+    bool retain;
+};
+
+/* broker.c */
+void fl_broker_touch(struct fl_broker_conn *conn); /* it may have something to tell the host */
+void fl_broker_device_release(struct fl_broker *broker, struct fl_broker_device *device);
+void fl_broker_end(struct fl_broker_conn *conn, uint8_t reason, const char *why);
+void fl_broker_arm(struct fl_broker *broker, struct fl_broker_timer *timer, fl_time_t due);
+
+/* broker_packets.c */
+void fl_broker_handle(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                      fl_time_t now);
+
+/* broker_session.c */
+struct fl_broker_session *fl_broker_session_find(struct fl_broker *broker,
+                                                 const struct fl_broker_device *device,
+                                                 struct fl_slice client_id);
+/* FL_ELIMIT: too many. */
+FL_MUST_USE enum fl_error fl_broker_session_create(struct fl_broker *broker,
+                                                   struct fl_broker_device *device,
+                                                   struct fl_slice client_id, fl_time_t now,
+                                                   struct fl_broker_session **session);
+/* Without its will; the connection, if any, loses it. */
+void fl_broker_session_destroy(struct fl_broker *broker, struct fl_broker_session *session);
+/* The connection leaves its session; the session waits, or ends when it does not outlive it. */
+void fl_broker_session_leave(struct fl_broker_conn *conn, bool with_will, fl_time_t now);
+void fl_broker_session_tick(struct fl_broker *broker, struct fl_broker_session *session,
+                            fl_time_t now);
+/* Takes over `target->ids`. */
+void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *target,
+                       struct fl_broker_message *message, fl_time_t now);
+/* Sends what the window and the output allow. */
+void fl_broker_pump(struct fl_broker_session *session, fl_time_t now);
+void fl_broker_acknowledged(struct fl_broker_session *session, uint16_t packet_id, fl_time_t now);
+struct fl_broker_subscription *fl_broker_subscription_find(struct fl_broker_session *session,
+                                                           struct fl_slice filter);
+FL_MUST_USE enum fl_error fl_broker_subscribe(struct fl_broker *broker,
+                                              struct fl_broker_session *session,
+                                              struct fl_slice filter,
+                                              struct fl_broker_subscription **subscription);
+void fl_broker_unsubscribe(struct fl_broker *broker, struct fl_broker_subscription *subscription);
+
+/* broker_route.c */
+struct fl_broker_message *fl_broker_message_new(struct fl_broker *broker,
+                                                const struct fl_broker_input *input);
+struct fl_broker_message *fl_broker_message_ref(struct fl_broker_message *message);
+void fl_broker_message_unref(struct fl_broker_message *message);
+struct fl_slice fl_broker_message_topic(const struct fl_broker_message *message);
+struct fl_slice fl_broker_message_properties(const struct fl_broker_message *message);
+struct fl_slice fl_broker_message_payload(const struct fl_broker_message *message);
+/* True if `topic` is within the limits of a broker. */
+bool fl_broker_topic_fits(struct fl_slice topic);
+/* May this be retained, too? `device` is NULL for the hub itself. */
+bool fl_broker_may_retain(const struct fl_broker *broker, const struct fl_broker_device *device,
+                          const struct fl_broker_input *input);
+/* `from` (or NULL) does not get it by subscriptions that exclude their own. */
+void fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *input,
+                     struct fl_broker_device *device, const struct fl_broker_session *from,
+                     fl_time_t now);
+/* Authorises, shows to the host and routes a will; `peer` is its connection's. */
+void fl_broker_publish_will(struct fl_broker *broker, struct fl_broker_message *will,
+                            struct fl_broker_device *device, fl_time_t now);
+void fl_broker_send_retained(struct fl_broker *broker, struct fl_broker_subscription *subscription,
+                             fl_time_t now);
+void fl_broker_retained_remove(struct fl_broker *broker, struct fl_broker_retained *retained);
+
+#endif

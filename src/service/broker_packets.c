@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/broker_internal.h"
+
+#include "base/str.h"
+
+#include <stdio.h>
+
+static void refused(struct fl_broker_conn *conn, const char *what, struct fl_slice topic,
+                    uint8_t reason)
+{
+    struct fl_broker *broker = conn->broker;
+
+    broker->counts.refused++;
+    broker->host.refused(broker->host.self, conn->peer, what, topic, fl_mqtt_reason_words(reason));
+}
+
+static bool may(struct fl_broker_conn *conn, enum fl_broker_right right, struct fl_slice topic)
+{
+    const struct fl_broker_host *host = &conn->broker->host;
+
+    return host->may(host->self, conn->peer, right, topic);
+}
+
+static fl_time_t expiry_of(const struct fl_mqtt_properties *properties, fl_time_t now)
+{
+    return FL_MQTT_HAS(properties, message_expiry_s)
+               ? now + (fl_time_t)properties->message_expiry_s * 1000
+               : FL_TIME_NEVER;
+}
+
+/* Keeps the will with the connection. Returns 0 or the reason to refuse CONNECT. */
+static uint8_t take_will(struct fl_broker_conn *conn, const struct fl_mqtt_will *will)
+{
+    struct fl_broker_input input = {
+        .topic = will->topic,
+        .payload = will->payload,
+        .properties = will->properties,
+        .qos = will->qos,
+        .retain = will->retain,
+    };
+    struct fl_mqtt_properties properties;
+    struct fl_mqtt_fault fault = {0};
+
+    if (!will->present)
+        return 0;
+    if (will->qos > 1)
+        return FL_MQTT_QOS_UNSUPPORTED;
+    if (!fl_broker_topic_fits(will->topic))
+        return FL_MQTT_TOPIC_INVALID;
+    if (!may(conn, FL_BROKER_PUBLISH, will->topic))
+        return FL_MQTT_NOT_AUTHORIZED;
+    if (fl_mqtt_properties_decode(will->properties, FL_MQTT_WILL_BIT, false, &properties, &fault) !=
+        FL_OK)
+        return fault.reason;
+    /* Its life begins when it is published: until then the time is a span. */
+    input.expires = expiry_of(&properties, 0);
+    conn->will_delay_ms = (fl_time_t)properties.will_delay_s * 1000;
+    conn->will = fl_broker_message_new(conn->broker, &input);
+    return conn->will ? 0 : FL_MQTT_SERVER_BUSY;
+}
+
+/* An empty client identifier gets the device's own name, or a new one when that is in use. */
+static struct fl_slice assign_id(struct fl_broker_conn *conn, char *to, size_t size)
+{
+    struct fl_slice id = fl_slice(conn->device->name, conn->device->name_size);
+
+    while (fl_broker_session_find(conn->broker, conn->device, id)) {
+        int count = snprintf(to, size, "%.*s/~%llu",
+                             FL_SLICE_ARGS(fl_slice(conn->device->name, conn->device->name_size)),
+                             (unsigned long long)++conn->broker->assigned);
+        id = fl_slice(to, (size_t)count);
+    }
+    return id;
+}
+
+static uint32_t session_expiry(const struct fl_mqtt_packet *packet)
+{
+    uint32_t expiry_s = packet->properties.session_expiry_s;
+
+    if (packet->as.connect.version == FL_MQTT_3)
+        return packet->as.connect.clean ? 0 : FL_LIMIT_MQTT_SESSION_EXPIRY_S;
+    return expiry_s < FL_LIMIT_MQTT_SESSION_EXPIRY_S ? expiry_s : FL_LIMIT_MQTT_SESSION_EXPIRY_S;
+}
+
+static bool accept(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                   struct fl_slice id, bool present)
+{
+    struct fl_mqtt_packet connack = {.type = FL_MQTT_CONNACK};
+    struct fl_mqtt_properties *say = &connack.properties;
+
+    connack.as.connack.session_present = present;
+    if (packet->as.connect.client_id.size == 0)
+        FL_MQTT_SET(say, assigned_client_id, id);
+    if (conn->session->expiry_s != packet->properties.session_expiry_s)
+        FL_MQTT_SET(say, session_expiry_s, conn->session->expiry_s);
+    FL_MQTT_SET(say, receive_maximum, FL_LIMIT_MQTT_INFLIGHT);
+    FL_MQTT_SET(say, maximum_qos, 1);
+    FL_MQTT_SET(say, maximum_packet_size, FL_LIMIT_MQTT_PACKET);
+    FL_MQTT_SET(say, topic_alias_maximum, 0);
+    FL_MQTT_SET(say, shared_available, 0);
+    return fl_mqtt_session_accept(&conn->mqtt, packet, &connack) == FL_OK;
+}
+
+/* Gives the connection its session, an old or a new one. */
+static enum fl_error join(struct fl_broker_conn *conn, struct fl_slice id, bool clean,
+                          fl_time_t now, bool *present)
+{
+    struct fl_broker *broker = conn->broker;
+    struct fl_broker_session *session = fl_broker_session_find(broker, conn->device, id);
+    enum fl_error error = FL_OK;
+
+    if (session && session->conn) {
+        struct fl_broker_conn *old = session->conn;
+        fl_broker_session_leave(old, true, now);
+        fl_broker_end(old, FL_MQTT_TAKEN_OVER, "its session was taken over");
+        session = fl_broker_session_find(broker, conn->device, id);
+    }
+    if (session && clean) {
+        session->expires = now;
+        fl_broker_session_tick(broker, session, now);
+        session = NULL;
+    }
+    *present = session != NULL;
+    if (!session)
+        error = fl_broker_session_create(broker, conn->device, id, now, &session);
+    if (error != FL_OK)
+        return error;
+    fl_broker_message_unref(session->will);
+    session->will = NULL;
+    session->will_due = FL_TIME_NEVER;
+    session->expires = FL_TIME_NEVER;
+    fl_broker_arm(broker, &session->timer, FL_TIME_NEVER);
+    session->conn = conn;
+    conn->session = session;
+    return FL_OK;
+}
+
+static void refuse_connect(struct fl_broker_conn *conn, struct fl_slice about, uint8_t reason,
+                           const char *why)
+{
+    refused(conn, "connect", about, reason);
+    fl_broker_end(conn, reason, why);
+}
+
+static void on_connect(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                       fl_time_t now)
+{
+    const struct fl_broker_host *host = &conn->broker->host;
+    struct fl_slice id = packet->as.connect.client_id;
+    char assigned[FL_LIMIT_HOST + 32];
+    bool present = false;
+    uint8_t reason = 0;
+    enum fl_error error = FL_OK;
+
+    if (FL_MQTT_HAS(&packet->properties, auth_method)) {
+        refuse_connect(conn, id, FL_MQTT_BAD_AUTH_METHOD, "no enhanced authentication here");
+        return;
+    }
+    if (id.size > FL_LIMIT_MQTT_CLIENT_ID ||
+        (id.size == 0 && packet->as.connect.version == FL_MQTT_3 && !packet->as.connect.clean)) {
+        refuse_connect(conn, id, FL_MQTT_CLIENT_ID_INVALID, "client identifier not acceptable");
+        return;
+    }
+    reason = take_will(conn, &packet->as.connect.will);
+    if (reason) {
+        refuse_connect(conn, packet->as.connect.will.topic, reason, "will not acceptable");
+        return;
+    }
+    if (id.size == 0)
+        id = assign_id(conn, assigned, sizeof assigned);
+    error = join(conn, id, packet->as.connect.clean, now, &present);
+    if (error != FL_OK) {
+        refuse_connect(conn, id, error == FL_ELIMIT ? FL_MQTT_QUOTA : FL_MQTT_SERVER_BUSY,
+                       "no room for another session");
+        return;
+    }
+    conn->session->expiry_s = session_expiry(packet);
+    if (!accept(conn, packet, id, present)) {
+        fl_broker_touch(conn);
+        return;
+    }
+    fl_broker_arm(conn->broker, &conn->timer, fl_mqtt_session_deadline(&conn->mqtt));
+    host->connected(host->self, conn->peer);
+    fl_broker_pump(conn->session, now);
+}
+
+static const char *publish_fault(const struct fl_mqtt_packet *packet, uint8_t *reason)
+{
+    if (FL_MQTT_HAS(&packet->properties, topic_alias)) {
+        *reason = FL_MQTT_TOPIC_ALIAS;
+        return "topic alias, but the maximum is 0";
+    }
+    if (packet->as.publish.qos > 1) {
+        *reason = FL_MQTT_QOS_UNSUPPORTED;
+        return "QoS 2, but the maximum is 1";
+    }
+    return NULL;
+}
+
+/* What the broker itself refuses; 0: nothing. */
+static uint8_t judge_publish(struct fl_broker_conn *conn, const struct fl_broker_input *input)
+{
+    if (!fl_broker_topic_fits(input->topic))
+        return FL_MQTT_TOPIC_INVALID;
+    if (!may(conn, FL_BROKER_PUBLISH, input->topic))
+        return FL_MQTT_NOT_AUTHORIZED;
+    if (!fl_broker_may_retain(conn->broker, conn->device, input))
+        return FL_MQTT_QUOTA;
+    return 0;
+}
+
+static uint64_t token_of(const struct fl_broker_conn *conn, uint16_t sequence)
+{
+    return (uint64_t)conn->slot << 40 | (uint64_t)conn->broker->slots[conn->slot].generation << 16 |
+           sequence;
+}
+
+static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                       fl_time_t now)
+{
+    struct fl_broker *broker = conn->broker;
+    struct fl_broker_input input = {
+        .topic = packet->as.publish.topic,
+        .payload = packet->as.publish.payload,
+        .properties = packet->properties.raw,
+        .expires = expiry_of(&packet->properties, now),
+        .qos = packet->as.publish.qos,
+        .retain = packet->as.publish.retain,
+    };
+    struct fl_broker_publish publish = {
+        .topic = input.topic,
+        .payload = input.payload,
+        .qos = input.qos,
+        .retain = input.retain,
+        .dup = packet->as.publish.dup,
+        .packet_id = packet->as.publish.packet_id,
+    };
+    enum fl_broker_verdict verdict = FL_BROKER_REFUSE;
+    uint16_t sequence = 0;
+    uint8_t reason = 0;
+    const char *fault = publish_fault(packet, &reason);
+
+    broker->counts.received++;
+    if (fault) {
+        refused(conn, "publish", input.topic, reason);
+        fl_broker_end(conn, reason, fault);
+        return;
+    }
+    if (input.qos && fl_mqtt_session_expect(&conn->mqtt, publish.packet_id, &sequence) != FL_OK) {
+        fl_broker_end(conn, FL_MQTT_SERVER_BUSY, "out of memory");
+        return;
+    }
+    reason = judge_publish(conn, &input);
+    if (reason) {
+        refused(conn, "publish", input.topic, reason);
+    } else {
+        reason = FL_MQTT_IMPLEMENTATION;
+        verdict = broker->host.publish(broker->host.self, conn->peer, &publish,
+                                       input.qos ? token_of(conn, sequence) : 0, &reason);
+        if (verdict == FL_BROKER_REFUSE)
+            broker->counts.refused++;
+        else
+            fl_broker_route(broker, &input, conn->device, conn->session, now);
+    }
+    if (input.qos && verdict != FL_BROKER_KEEP)
+        fl_mqtt_session_settle(&conn->mqtt, sequence, verdict == FL_BROKER_REFUSE ? reason : 0,
+                               false);
+}
+
+static void on_puback(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                      fl_time_t now)
+{
+    fl_broker_acknowledged(conn->session, packet->as.ack.packet_id, now);
+}
+
+/* One subscription. Returns the SUBACK's reason code; `send_retained` if its retained messages
+ * are due. */
+static uint8_t subscribe_one(struct fl_broker_conn *conn, const struct fl_mqtt_filter *filter,
+                             uint32_t id, bool *send_retained)
+{
+    struct fl_broker_subscription *subscription = NULL;
+    bool known = false;
+    enum fl_error error = FL_OK;
+
+    if (fl_mqtt_filter_is_shared(filter->filter))
+        return FL_MQTT_SHARED_UNSUPPORTED;
+    if (!fl_broker_topic_fits(filter->filter))
+        return FL_MQTT_FILTER_INVALID;
+    if (!may(conn, FL_BROKER_SUBSCRIBE, filter->filter))
+        return FL_MQTT_NOT_AUTHORIZED;
+    subscription = fl_broker_subscription_find(conn->session, filter->filter);
+    known = subscription != NULL;
+    if (!known)
+        error = fl_broker_subscribe(conn->broker, conn->session, filter->filter, &subscription);
+    if (error != FL_OK)
+        return error == FL_ELIMIT ? FL_MQTT_QUOTA : FL_MQTT_IMPLEMENTATION;
+    subscription->id = id;
+    subscription->qos = filter->qos ? 1 : 0;
+    subscription->no_local = filter->no_local;
+    subscription->retain_as_published = filter->retain_as_published;
+    *send_retained = filter->retain_handling == 0 || (filter->retain_handling == 1 && !known);
+    return subscription->qos;
+}
+
+static size_t count_filters(const struct fl_mqtt_packet *packet)
+{
+    struct fl_slice left = packet->as.subscribe.filters;
+    struct fl_mqtt_filter filter = {0};
+    size_t count = 0;
+
+    while (fl_mqtt_next_filter(&left, packet->type, &filter))
+        count++;
+    return count;
+}
+
+static void answer_subscribe(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                             const uint8_t *reasons, size_t count)
+{
+    struct fl_mqtt_packet answer = {.type = packet->type == FL_MQTT_SUBSCRIBE ? FL_MQTT_SUBACK
+                                                                              : FL_MQTT_UNSUBACK};
+
+    answer.as.suback.packet_id = packet->as.subscribe.packet_id;
+    answer.as.suback.reasons = fl_slice(reasons, count);
+    if (fl_mqtt_session_send(&conn->mqtt, &answer) != FL_OK)
+        fl_broker_end(conn, FL_MQTT_PACKET_TOO_LARGE, "the answer is larger than the client takes");
+}
+
+static void on_subscribe(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                         fl_time_t now)
+{
+    struct fl_slice left = packet->as.subscribe.filters;
+    struct fl_mqtt_filter filter = {0};
+    uint8_t reasons[FL_LIMIT_MQTT_SUBSCRIPTIONS];
+    bool send[FL_LIMIT_MQTT_SUBSCRIPTIONS] = {0};
+    size_t count = 0;
+
+    if (count_filters(packet) > FL_LIMIT_MQTT_SUBSCRIPTIONS) {
+        fl_broker_end(conn, FL_MQTT_QUOTA, "too many filters in one packet");
+        return;
+    }
+    while (fl_mqtt_next_filter(&left, packet->type, &filter)) {
+        uint8_t reason =
+            subscribe_one(conn, &filter, packet->properties.subscription_id, &send[count]);
+        if (reason >= 0x80)
+            refused(conn, "subscribe", filter.filter, reason);
+        reasons[count++] =
+            reason >= 0x80 && conn->mqtt.version == FL_MQTT_3 ? FL_MQTT_UNSPECIFIED : reason;
+    }
+    answer_subscribe(conn, packet, reasons, count);
+    left = packet->as.subscribe.filters;
+    for (size_t i = 0; i < count && fl_mqtt_next_filter(&left, packet->type, &filter); i++) {
+        struct fl_broker_subscription *subscription =
+            send[i] ? fl_broker_subscription_find(conn->session, filter.filter) : NULL;
+        if (subscription)
+            fl_broker_send_retained(conn->broker, subscription, now);
+    }
+}
+
+static void on_unsubscribe(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                           fl_time_t now)
+{
+    struct fl_slice left = packet->as.subscribe.filters;
+    struct fl_mqtt_filter filter = {0};
+    uint8_t reasons[FL_LIMIT_MQTT_SUBSCRIPTIONS];
+    size_t count = 0;
+
+    (void)now;
+    if (count_filters(packet) > FL_LIMIT_MQTT_SUBSCRIPTIONS) {
+        fl_broker_end(conn, FL_MQTT_QUOTA, "too many filters in one packet");
+        return;
+    }
+    while (fl_mqtt_next_filter(&left, packet->type, &filter)) {
+        struct fl_broker_subscription *subscription =
+            fl_broker_subscription_find(conn->session, filter.filter);
+        reasons[count++] = subscription ? FL_MQTT_SUCCESS : FL_MQTT_NO_SUBSCRIPTION;
+        if (subscription)
+            fl_broker_unsubscribe(conn->broker, subscription);
+    }
+    answer_subscribe(conn, packet, reasons, count);
+}
+
+static void on_disconnect(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                          fl_time_t now)
+{
+    uint32_t expiry_s = packet->properties.session_expiry_s;
+
+    (void)now;
+    if (FL_MQTT_HAS(&packet->properties, session_expiry_s)) {
+        if (conn->session->expiry_s == 0 && expiry_s != 0) {
+            fl_broker_end(conn, FL_MQTT_PROTOCOL_ERROR, "session expiry was 0 in CONNECT");
+            return;
+        }
+        conn->session->expiry_s =
+            expiry_s < FL_LIMIT_MQTT_SESSION_EXPIRY_S ? expiry_s : FL_LIMIT_MQTT_SESSION_EXPIRY_S;
+    }
+    if (packet->as.end.reason == FL_MQTT_SUCCESS) {
+        fl_broker_message_unref(conn->will);
+        conn->will = NULL;
+    }
+    fl_mqtt_session_close(&conn->mqtt, "the client disconnected");
+}
+
+static void on_qos_2(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                     fl_time_t now)
+{
+    (void)packet;
+    (void)now;
+    fl_broker_end(conn, FL_MQTT_PROTOCOL_ERROR, "an acknowledgement of QoS 2");
+}
+
+static void on_auth(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet, fl_time_t now)
+{
+    (void)packet;
+    (void)now;
+    fl_broker_end(conn, FL_MQTT_BAD_AUTH_METHOD, "no enhanced authentication here");
+}
+
+typedef void handler(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                     fl_time_t now);
+
+/* The codec lets only a client's packets through, and the session answers PINGREQ. */
+static handler *const handlers[FL_MQTT_TYPES] = {
+    [FL_MQTT_CONNECT] = on_connect,       [FL_MQTT_PUBLISH] = on_publish,
+    [FL_MQTT_PUBACK] = on_puback,         [FL_MQTT_PUBREC] = on_qos_2,
+    [FL_MQTT_PUBREL] = on_qos_2,          [FL_MQTT_PUBCOMP] = on_qos_2,
+    [FL_MQTT_SUBSCRIBE] = on_subscribe,   [FL_MQTT_UNSUBSCRIBE] = on_unsubscribe,
+    [FL_MQTT_DISCONNECT] = on_disconnect, [FL_MQTT_AUTH] = on_auth,
+};
+
+void fl_broker_handle(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                      fl_time_t now)
+{
+    handlers[packet->type](conn, packet, now);
+}
