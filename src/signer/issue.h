@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The signer's keys and its one service: a SIGN message in, a SIGN_RESULT out. Of all processes of
+ * a hub this alone holds the issuing key. It loads it from DIR/keys once, checks that what it
+ * loaded belongs together, judges each request by its own policy (signer/policy) and logs each
+ * certificate that it issues and each request that it refuses.
+ */
+#ifndef FL_SIGNER_ISSUE_H
+#define FL_SIGNER_ISSUE_H
+
+#include "signer/policy.h"
+
+struct fl_signer {
+    EVP_PKEY *key;
+    X509 *issuing;
+    struct fl_buffer issuing_der;
+    struct fl_buffer root_der;
+    char *host_text[FL_LIMIT_HOSTS];
+    struct fl_signer_policy policy;
+    struct fl_signer_rate rate;
+};
+
+/* Reads DIR/keys/{issuing.key,issuing.pem,root.pem} and the host line of DIR/hub.conf. Errors name
+ * the file: unreadable, readable by others (FL_EDENIED), malformed, not belonging together, expired
+ * at `now`. Always free it. */
+FL_MUST_USE enum fl_error fl_signer_load(struct fl_signer *signer, const char *dir, fl_time_t now,
+                                         struct fl_context *ctx);
+void fl_signer_free(struct fl_signer *signer);
+
+/* Answers one request. `now` is ms since the epoch, `monotonic` is for the rate limit (FL_EBUSY).
+ * The slices of `result` point into `certificate`, `text` and the request. */
+struct fl_signer_answer {
+    struct fl_msg_sign_result result;
+    struct fl_buffer certificate; /* emptied and filled by each answer; the caller frees it */
+    struct fl_context text;
+    char serial[FL_LIMIT_SERIAL_HEX];
+};
+void fl_signer_answer(struct fl_signer *signer, const struct fl_msg_sign *request, fl_time_t now,
+                      fl_time_t monotonic, struct fl_signer_answer *answer);
+
+#endif

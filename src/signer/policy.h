@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the signer signs, whatever the hub says: certificates for devices and for this hub's own
+ * front, short-lived, under names that it can check by itself, and not more of them per second than
+ * a fleet needs. A hub that was taken over can obtain certificates for devices, each one logged
+ * here, but neither an authority, nor a name of another host, nor one that outlives the limits
+ * below. Pure: no clock, no I/O, no key.
+ */
+#ifndef FL_SIGNER_POLICY_H
+#define FL_SIGNER_POLICY_H
+
+#include "codec/msg.h"
+#include "trust/cert.h"
+
+enum {
+    FL_SIGNER_VALIDITY_MIN_S = 3600,
+    FL_SIGNER_VALIDITY_MAX_S = 30 * 24 * 3600,
+    FL_SIGNER_BACKDATE_S = 300, /* for devices whose clock is a little behind */
+    FL_SIGNER_RATE = 500,       /* requests a second, in the long run */
+    FL_SIGNER_BURST = 2000,
+};
+
+struct fl_signer_policy {
+    const char *const *hosts; /* of hub.conf; the first is the server's name */
+    size_t host_count;
+    fl_time_t issuing_from; /* the issuing certificate's validity, ms since the epoch */
+    fl_time_t issuing_until;
+};
+
+struct fl_signer_grant {
+    enum fl_cert_kind kind; /* FL_CERT_DEVICE or FL_CERT_SERVER */
+    char name[FL_LIMIT_HOST + 1];
+    fl_time_t not_before;
+    fl_time_t not_after; /* never beyond the issuing certificate's */
+};
+
+/* Judges everything but the request's key and proof, which fl_csr_check has judged: `csr_name` is
+ * the common name that it found, or "". `now` is ms since the epoch.
+ * FL_EDENIED (kind, name), FL_EINVAL (validity), FL_ESTATE (the clock), FL_EEXPIRED. */
+FL_MUST_USE enum fl_error fl_signer_policy_judge(const struct fl_signer_policy *policy,
+                                                 const struct fl_msg_sign *request,
+                                                 const char *csr_name, fl_time_t now,
+                                                 struct fl_signer_grant *grant,
+                                                 struct fl_context *ctx);
+
+/* Zero-initialised, it is full at its first use. */
+struct fl_signer_rate {
+    fl_time_t at; /* monotonic ms of the last use */
+    int64_t used; /* thousandths of a request, since it was last full */
+};
+
+/* True, and one less left, when a request may be worked on now. Refused ones count as well. */
+bool fl_signer_rate_take(struct fl_signer_rate *rate, fl_time_t now);
+
+#endif
