@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CHUNK = 4096 };
+enum { CHUNK = 4096, PATH_SIZE = 4096 + 64 };
 
 static enum fl_error read_all(int fd, struct fl_buffer *out, struct fl_context *ctx)
 {
@@ -40,7 +40,7 @@ static enum fl_error read_all(int fd, struct fl_buffer *out, struct fl_context *
 static enum fl_error read_file(const char *dir, const char *name, bool secret,
                                struct fl_buffer *out, struct fl_context *ctx)
 {
-    char path[4096 + 64];
+    char path[PATH_SIZE];
     struct stat stat = {0};
     enum fl_error error = FL_OK;
     int fd = -1;
@@ -190,6 +190,17 @@ static enum fl_error load_hosts(struct fl_signer *signer, const char *dir, struc
     return error;
 }
 
+/* The root key has no business on this machine once the hub is made; here it is one break-in away.
+ */
+static void warn_of_root_key(const char *dir)
+{
+    char path[PATH_SIZE];
+
+    (void)snprintf(path, sizeof path, "%s/keys/root.key", dir);
+    if (access(path, R_OK) == 0)
+        fl_log(FL_LOG_WARN, "issue", "keys/root.key is within the signer's reach: take it offline");
+}
+
 enum fl_error fl_signer_load(struct fl_signer *signer, const char *dir, fl_time_t now,
                              struct fl_context *ctx)
 {
@@ -202,6 +213,8 @@ enum fl_error fl_signer_load(struct fl_signer *signer, const char *dir, fl_time_
         error = load_key(signer, dir, ctx);
     if (error == FL_OK)
         error = load_hosts(signer, dir, ctx);
+    if (error == FL_OK)
+        warn_of_root_key(dir);
     return error;
 }
 

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fairlead-signer: of all processes of a hub this one alone holds keys that issue. It reads
+ * them from DIR/keys in its sandbox, without network, and answers SIGN on its channel to the
+ * control process by its own policy (signer/policy.h). It parses nothing from outside but requests
+ * for certificates, has no other channel, writes no file, and knows no device.
+ */
+#include "base/log.h"
+#include "io/child.h"
+#include "io/clock.h"
+#include "signer/issue.h"
+
+#include <unistd.h>
+
+struct process {
+    struct fl_child *child;
+    struct fl_loop *loop;
+    struct fl_channel *hub;
+    struct fl_signer signer;
+    struct fl_signer_answer answer;
+};
+
+/* The control process broke the contract: its channel ends, and the parent ends the process. */
+static void end_hub(struct process *p, const char *why)
+{
+    fl_channel_close(p->hub);
+    p->hub = NULL;
+    fl_child_channel_lost(p->child, FL_FROM_HUB, why);
+}
+
+static void on_message(void *self, struct fl_channel *channel, const struct fl_msg *msg, int fd)
+{
+    struct process *p = self;
+    struct fl_msg reply = {.type = fl_msg_type_sign_result};
+    const struct fl_clock *clock = fl_clock_system();
+    struct fl_context ctx = {0};
+
+    if (msg->type != fl_msg_type_sign || fd >= 0) {
+        (void)fl_fail(&ctx, FL_EDENIED, "violation: %s is not for the signer",
+                      fl_msg_name(msg->type));
+        end_hub(p, ctx.text);
+        return;
+    }
+    fl_signer_answer(&p->signer, &msg->as.sign, fl_clock_now(clock), fl_clock_monotonic(clock),
+                     &p->answer);
+    reply.as.sign_result = p->answer.result;
+    if (fl_channel_send(channel, &reply, &ctx) != FL_OK)
+        end_hub(p, ctx.text);
+}
+
+static void on_lost(void *self, struct fl_channel *channel, const char *why)
+{
+    struct process *p = self;
+
+    if (channel != p->hub)
+        return; /* replaced already */
+    p->hub = NULL;
+    fl_child_channel_lost(p->child, FL_FROM_HUB, why);
+}
+
+static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *loop,
+                           const char *dir, struct fl_context *ctx)
+{
+    struct process *p = self;
+    enum fl_error error = FL_OK;
+
+    p->child = child;
+    p->loop = loop;
+    error = fl_signer_load(&p->signer, dir, fl_clock_now(fl_clock_system()), ctx);
+    if (error == FL_OK)
+        fl_child_ready(child);
+    return error;
+}
+
+static enum fl_error open_channel(void *self, enum fl_msg_from peer, int fd, struct fl_context *ctx)
+{
+    struct process *p = self;
+    const struct fl_channel_handler handler = {.message = on_message, .lost = on_lost, .self = p};
+    struct fl_msg hello = {.type = fl_msg_type_signer_hello};
+    struct fl_channel *hub = NULL;
+    enum fl_error error = FL_OK;
+
+    if (peer != FL_FROM_HUB) {
+        (void)close(fd);
+        return fl_fail(ctx, FL_EDENIED, "only the control process may have a channel here");
+    }
+    fl_channel_close(p->hub);
+    p->hub = NULL;
+    error = fl_channel_open(p->loop, fd, FL_FROM_HUB, "control", &handler, &hub, ctx);
+    if (error != FL_OK)
+        return error;
+    hello.as.signer_hello.issuing = fl_buffer_slice(&p->signer.issuing_der);
+    hello.as.signer_hello.root = fl_buffer_slice(&p->signer.root_der);
+    error = fl_channel_send(hub, &hello, ctx);
+    if (error == FL_OK)
+        p->hub = hub;
+    else
+        fl_channel_close(hub);
+    return error;
+}
+
+static void stop(void *self)
+{
+    struct process *p = self;
+
+    fl_child_done(p->child);
+}
+
+static void end(void *self)
+{
+    struct process *p = self;
+
+    fl_channel_close(p->hub);
+    fl_buffer_free(&p->answer.certificate);
+    fl_signer_free(&p->signer);
+}
+
+int main(int argc, char **argv)
+{
+    static struct process process;
+    const struct fl_child_program program = {.role = FL_FROM_SIGNER,
+                                             .start = start,
+                                             .channel = open_channel,
+                                             .stop = stop,
+                                             .end = end,
+                                             .self = &process};
+
+    return fl_child_main(&program, argc, argv);
+}
