@@ -26,17 +26,17 @@ void fl_mqtt_session_init(struct fl_mqtt_session *s, fl_time_t now)
     *s = (struct fl_mqtt_session){
         .heard_at = now,
         .out = FL_BUFFER(FL_LIMIT_MQTT_OUT),
-        .in = FL_BUFFER(FL_LIMIT_MQTT_PACKET),
         .peer_packet_max = UINT32_MAX,
         .peer_receive_max = UINT16_MAX,
         .peer_wants_problems = true,
     };
+    fl_mqtt_framer_init(&s->framer);
 }
 
 void fl_mqtt_session_free(struct fl_mqtt_session *s)
 {
     fl_buffer_free(&s->out);
-    fl_buffer_free(&s->in);
+    fl_mqtt_framer_free(&s->framer);
     free(s->receipts);
     s->receipts = NULL;
 }
@@ -141,54 +141,6 @@ static enum fl_error fail(struct fl_mqtt_session *s, enum fl_error error,
     return error;
 }
 
-/* Moves what is missing of one packet from `bytes` into `in`. FL_OK: it is whole. */
-static enum fl_error gather(struct fl_mqtt_session *s, const struct fl_mqtt_mode *mode,
-                            struct fl_slice *bytes, struct fl_mqtt_fault *fault)
-{
-    for (;;) {
-        size_t whole = 0;
-        size_t want = s->in.size + 1;
-        enum fl_error error = fl_mqtt_peek(fl_buffer_slice(&s->in), mode, &whole, fault);
-        if (error == FL_OK)
-            want = whole;
-        else if (error != FL_EMORE)
-            return error;
-        if (error == FL_OK && s->in.size == whole)
-            return FL_OK;
-        if (bytes->size == 0)
-            return FL_EMORE;
-        want -= s->in.size;
-        if (want > bytes->size)
-            want = bytes->size;
-        if (fl_buffer_append(&s->in, bytes->data, want) != FL_OK) {
-            *fault = (struct fl_mqtt_fault){FL_MQTT_SERVER_BUSY, "out of memory"};
-            return FL_ENOMEM;
-        }
-        *bytes = fl_slice_from(*bytes, want);
-    }
-}
-
-/* One packet, straight from `bytes` when it is there as a whole. */
-static enum fl_error take(struct fl_mqtt_session *s, struct fl_slice *bytes,
-                          struct fl_mqtt_packet *packet, struct fl_mqtt_fault *fault)
-{
-    struct fl_mqtt_mode mode = {.version = s->version, .packet_max = FL_LIMIT_MQTT_PACKET};
-    struct fl_slice in = {0};
-    enum fl_error error = FL_OK;
-
-    if (s->in.size == 0) {
-        error = fl_mqtt_decode(bytes, &mode, packet, fault);
-        if (error != FL_EMORE)
-            return error;
-    }
-    error = gather(s, &mode, bytes, fault);
-    if (error != FL_OK)
-        return error;
-    s->whole = s->in.size;
-    in = fl_buffer_slice(&s->in);
-    return fl_mqtt_decode(&in, &mode, packet, fault);
-}
-
 static enum fl_error check_phase(struct fl_mqtt_session *s, const struct fl_mqtt_packet *packet)
 {
     if (packet->type == FL_MQTT_CONNECT) {
@@ -212,35 +164,24 @@ static enum fl_error check_phase(struct fl_mqtt_session *s, const struct fl_mqtt
     return FL_OK;
 }
 
-/* The packet that the owner had is done with; a large one leaves no memory behind. */
-static void release(struct fl_mqtt_session *s)
-{
-    if (!s->whole)
-        return;
-    s->whole = 0;
-    if (s->in.capacity > 1024)
-        fl_buffer_free(&s->in);
-    else
-        fl_buffer_clear(&s->in);
-}
-
 enum fl_error fl_mqtt_session_receive(struct fl_mqtt_session *s, struct fl_slice *bytes,
                                       fl_time_t now, struct fl_mqtt_packet *packet)
 {
     static const struct fl_mqtt_packet pong = {.type = FL_MQTT_PINGRESP};
+    struct fl_mqtt_mode mode = {.packet_max = FL_LIMIT_MQTT_PACKET};
     struct fl_mqtt_fault fault = {0};
     enum fl_error error = FL_OK;
 
-    release(s);
     while (s->phase != FL_MQTT_ENDED) {
+        fl_mqtt_framer_release(&s->framer);
         if (bytes->size == 0)
             return FL_EMORE;
         if (s->held)
             s->heard_at = now;
-        if (must_wait(s, s->in.size ? fl_buffer_slice(&s->in).data[0] : bytes->data[0]))
+        if (must_wait(s, fl_mqtt_framer_first(&s->framer, *bytes)))
             return FL_EBUSY;
-        packet->type = (enum fl_mqtt_type)0;
-        error = take(s, bytes, packet, &fault);
+        mode.version = s->version;
+        error = fl_mqtt_framer_next(&s->framer, &mode, bytes, packet, &fault);
         if (error == FL_EMORE)
             return error;
         if (error != FL_OK)
@@ -248,7 +189,6 @@ enum fl_error fl_mqtt_session_receive(struct fl_mqtt_session *s, struct fl_slice
         s->heard_at = now;
         if (packet->type != FL_MQTT_PINGREQ)
             return check_phase(s, packet);
-        release(s);
         if (fl_mqtt_session_send(s, &pong) != FL_OK)
             fl_mqtt_session_close(s, "PINGRESP cannot be sent");
     }

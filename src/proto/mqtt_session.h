@@ -9,7 +9,7 @@
 #define FL_PROTO_MQTT_SESSION_H
 
 #include "base/time.h"
-#include "codec/mqtt.h"
+#include "proto/mqtt_framer.h"
 
 /* Allowed moves: NEW to CONNECTING or ENDED, CONNECTING to OPEN or ENDED, OPEN to ENDED. */
 enum fl_mqtt_phase {
@@ -29,7 +29,7 @@ struct fl_mqtt_session {
     enum fl_mqtt_phase phase;
     enum fl_mqtt_version version;
     struct fl_buffer out;
-    struct fl_buffer in;     /* the beginning of one packet, never more */
+    struct fl_mqtt_framer framer;
     fl_time_t keep_alive_ms; /* one and a half times what the client said; 0: off */
     fl_time_t heard_at;
     uint32_t peer_packet_max;
@@ -39,7 +39,6 @@ struct fl_mqtt_session {
     uint16_t receipt_first;   /* sequence number of the oldest open receipt */
     uint16_t receipt_count;
     struct fl_mqtt_receipt *receipts; /* a ring of FL_LIMIT_MQTT_INFLIGHT, made when needed */
-    size_t whole;                     /* size of the packet whose slices the owner holds, in `in` */
     const char *why;                  /* it ended; for the log */
 };
 
