@@ -25,13 +25,14 @@ struct fl_outbox_options {
 };
 
 struct fl_outbox_stats {
-    uint64_t first;    /* the oldest record still owed */
-    uint64_t durable;  /* records below this number are on stable storage and can be read */
-    uint64_t next;     /* the number of the next record */
-    uint64_t bytes;    /* on disk */
-    uint64_t segments; /* files */
-    uint64_t dropped;  /* ever: given up to stay within bounds, or because a sync failed */
-    uint64_t damaged;  /* ever: lost by the storage after they were synced */
+    uint64_t first;      /* the oldest record still owed */
+    uint64_t durable;    /* records below this number are on stable storage and can be read */
+    uint64_t next;       /* the number of the next record */
+    uint64_t bytes;      /* on disk */
+    uint64_t segments;   /* files */
+    uint64_t dropped;    /* ever: given up to stay within bounds, or because a sync failed */
+    uint64_t damaged;    /* ever: lost by the storage after they were synced */
+    uint64_t torn_bytes; /* cut off at the end when it was opened: never synced, or damage */
 };
 
 /* Where a reader stands. Zero-initialised it stands at the oldest record owed; copy it to come back
