@@ -47,8 +47,8 @@ const char *const store_sqlite_sql[SQL_COUNT] = {
 
 static const char *const document_sql[DOCUMENT_SQL_COUNT] = {
     [DOCUMENT_GET] = "SELECT document FROM %s WHERE key = :key",
-    [DOCUMENT_PUT] = "INSERT INTO %s (key, document) VALUES (:key, :document)"
-                     " ON CONFLICT (key) DO UPDATE SET document = excluded.document",
+    [DOCUMENT_PUT] = ("INSERT INTO %s (key, document) VALUES (:key, :document)"
+                      " ON CONFLICT (key) DO UPDATE SET document = excluded.document"),
     [DOCUMENT_DEL] = "DELETE FROM %s WHERE key = :key",
 };
 

@@ -96,7 +96,7 @@ void fl_broker_arm(struct fl_broker *broker, struct fl_broker_timer *timer, fl_t
     /* It is in since its owner was made, so that moving it cannot fail. */
     fl_assert(timer->node.position != 0);
     if (fl_heap_set(&broker->timers, &timer->node, due) != FL_OK)
-        fl_assert(!"a timer that is in the heap can be moved");
+        fl_assert(false && "a timer that is in the heap can be moved");
 }
 
 void fl_broker_touch(struct fl_broker_conn *conn)
