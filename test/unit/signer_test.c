@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test/unit/pki.h"
+
+#include "base/log.h"
+#include "signer/issue.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct pki pki;
+static char dir[] = "/tmp/fl-signer-XXXXXX";
+static char last_log[1024];
+
+static void listen_to_log(enum fl_log_level level, const char *tag, const char *text)
+{
+    (void)level;
+    (void)snprintf(last_log, sizeof last_log, "%s: %s", tag, text);
+}
+
+static void put(const char *name, unsigned mode, struct fl_slice text)
+{
+    char path[256];
+    FILE *file = NULL;
+
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    (void)unlink(path);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    if (text.size)
+        assert_int_equal(fwrite(text.data, 1, text.size, file), text.size);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, (mode_t)mode), 0);
+}
+
+static void put_key(const char *name, unsigned mode, EVP_PKEY *key, const char *passphrase)
+{
+    struct fl_buffer pem = FL_BUFFER(4096);
+
+    assert_ok(fl_key_to_pem(key, passphrase, &pem, NULL));
+    put(name, mode, fl_buffer_slice(&pem));
+    fl_buffer_free(&pem);
+}
+
+static void put_certificates(const char *name, const struct fl_buffer *a, const struct fl_buffer *b)
+{
+    struct fl_buffer pem = FL_BUFFER(FL_LIMIT_CHAIN);
+
+    assert_ok(fl_cert_to_pem(fl_buffer_slice(a), &pem, NULL));
+    if (b)
+        assert_ok(fl_cert_to_pem(fl_buffer_slice(b), &pem, NULL));
+    put(name, 0644, fl_buffer_slice(&pem));
+    fl_buffer_free(&pem);
+}
+
+/* A folder as `fairlead init` makes it. */
+static void put_everything(void)
+{
+    put_key("keys/issuing.key", 0600, pki.issuing_key, NULL);
+    put_certificates("keys/issuing.pem", &pki.issuing_der, NULL);
+    put_certificates("keys/root.pem", &pki.root_der, NULL);
+    put("hub.conf", 0644,
+        fl_slice_str("# a comment\nhost hub.example.net 192.0.2.10\nmqtt 8883\nhttps 8443\n"));
+}
+
+static int set_up(void **state)
+{
+    char path[256];
+    (void)state;
+
+    pki_make(&pki);
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/keys", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    fl_log_set_writer(listen_to_log);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    char command[256];
+    (void)state;
+
+    fl_log_set_writer(NULL);
+    pki_free(&pki);
+    (void)snprintf(command, sizeof command, "rm -r %s", dir);
+    return system(command);
+}
+
+static struct fl_buffer csr_for(const char *name)
+{
+    struct fl_buffer der = FL_BUFFER(FL_LIMIT_CSR);
+
+    assert_ok(fl_csr_create(pki.key, name, &der, NULL));
+    return der;
+}
+
+static struct fl_msg_sign sign_request(const char *kind, const char *name,
+                                       const struct fl_buffer *csr)
+{
+    return (struct fl_msg_sign){.request = 7,
+                                .kind = fl_slice_str(kind),
+                                .name = fl_slice_str(name),
+                                .validity_s = 7 * 24 * 3600,
+                                .csr = fl_buffer_slice(csr)};
+}
+
+static void load(struct fl_signer *signer)
+{
+    struct fl_context ctx = {0};
+
+    put_everything();
+    if (fl_signer_load(signer, dir, PKI_NOW, &ctx) != FL_OK)
+        fail_msg("%s", ctx.text);
+}
+
+static void a_device_gets_its_certificate_and_the_log_says_so(void **state)
+{
+    struct fl_buffer csr = csr_for("cam-01");
+    struct fl_msg_sign request = sign_request("device", "cam-01", &csr);
+    struct fl_signer_answer answer = {0};
+    struct fl_cert_info info = {0};
+    struct fl_signer signer;
+    (void)state;
+
+    load(&signer);
+    fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    assert_int_equal(answer.result.error, FL_OK);
+    assert_int_equal(answer.result.request, 7);
+    assert_ok(fl_cert_read(answer.result.certificate, &info, NULL));
+    assert_int_equal(info.kind, FL_CERT_DEVICE);
+    assert_string_equal(info.name, "cam-01");
+    assert_slice_equal(answer.result.serial, info.serial);
+    assert_int_equal(answer.result.not_before, PKI_NOW - 300 * 1000);
+    assert_int_equal(answer.result.not_after, PKI_NOW + 7 * PKI_DAY);
+    assert_int_equal(info.not_after, answer.result.not_after);
+    assert_contains(last_log, "issued kind=device name=cam-01 serial=");
+    assert_contains(last_log, info.serial);
+    fl_buffer_free(&answer.certificate);
+    fl_buffer_free(&csr);
+    fl_signer_free(&signer);
+}
+
+static void a_server_certificate_has_the_hosts_of_hub_conf_whatever_the_hub_says(void **state)
+{
+    struct fl_buffer csr = csr_for("hub.example.net");
+    struct fl_msg_sign request = sign_request("server", "hub.example.net", &csr);
+    struct fl_signer_answer answer = {0};
+    X509 *certificate = NULL;
+    struct fl_signer signer;
+    (void)state;
+
+    load(&signer);
+    fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    assert_int_equal(answer.result.error, FL_OK);
+    assert_ok(fl_cert_x509(answer.result.certificate, &certificate, NULL));
+    assert_int_equal(X509_verify(certificate, X509_get0_pubkey(signer.issuing)), 1);
+    X509_free(certificate);
+    request.name = fl_slice_str("evil.example.net");
+    fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    assert_int_equal(answer.result.error, FL_EDENIED);
+    assert_int_equal(answer.result.certificate.size, 0);
+    assert_int_equal(answer.result.serial.size, 0);
+    assert_contains(answer.text.text, "not the first host of hub.conf");
+    assert_contains(last_log, "refused kind=server name=evil.example.net");
+    fl_buffer_free(&answer.certificate);
+    fl_buffer_free(&csr);
+    fl_signer_free(&signer);
+}
+
+static void a_hostile_request_is_answered_with_words_and_nothing_else(void **state)
+{
+    struct fl_buffer csr = csr_for("cam-01");
+    struct fl_msg_sign request = sign_request("device", "cam-01", &csr);
+    struct fl_signer_answer answer = {0};
+    struct fl_signer signer;
+    (void)state;
+
+    load(&signer);
+    request.csr = fl_slice_str("garbage");
+    fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    assert_int_equal(answer.result.error, FL_EPARSE);
+    request.csr = fl_buffer_slice(&csr);
+    csr.data[csr.start + csr.size - 1] ^= 1;
+    fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    assert_int_equal(answer.result.error, FL_EAUTH);
+    csr.data[csr.start + csr.size - 1] ^= 1;
+    request.name = fl_slice_str("x\n2026-01-01 forged line");
+    fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    assert_int_equal(answer.result.error, FL_EDENIED);
+    assert_null(strchr(last_log, '\n'));
+    fl_buffer_free(&answer.certificate);
+    fl_buffer_free(&csr);
+    fl_signer_free(&signer);
+}
+
+/* --- the policy by itself --- */
+
+static const char *const hosts[] = {"hub.example.net", "192.0.2.10"};
+static const struct fl_signer_policy policy = {.hosts = hosts,
+                                               .host_count = 2,
+                                               .issuing_from = PKI_NOW - PKI_DAY,
+                                               .issuing_until = PKI_NOW + 100 * PKI_DAY};
+
+static enum fl_error judge(const char *kind, const char *name, const char *csr_name,
+                           uint32_t validity_s, fl_time_t now, struct fl_signer_grant *grant)
+{
+    struct fl_msg_sign request = {
+        .kind = fl_slice_str(kind), .name = fl_slice_str(name), .validity_s = validity_s};
+    struct fl_signer_grant unused;
+    struct fl_context ctx = {0};
+    enum fl_error error =
+        fl_signer_policy_judge(&policy, &request, csr_name, now, grant ? grant : &unused, &ctx);
+
+    assert_true((error == FL_OK) == (ctx.text[0] == 0));
+    return error;
+}
+
+static void only_devices_and_this_hub_get_certificates(void **state)
+{
+    static const char *kinds[] = {"", "root", "issuing", "DEVICE", "device ", "ca"};
+    (void)state;
+
+    assert_ok(judge("device", "cam-01", "cam-01", 3600, PKI_NOW, NULL));
+    assert_ok(judge("device", "cam-01", "", 3600, PKI_NOW, NULL));
+    assert_ok(judge("server", "hub.example.net", "hub.example.net", 3600, PKI_NOW, NULL));
+    assert_ok(judge("server", "hub.example.net", "192.0.2.10", 3600, PKI_NOW, NULL));
+    assert_ok(judge("server", "hub.example.net", "", 3600, PKI_NOW, NULL));
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        assert_int_equal(judge(kinds[i], "cam-01", "", 3600, PKI_NOW, NULL), FL_EDENIED);
+}
+
+static void names_are_checked_whatever_the_hub_says(void **state)
+{
+    static const char *names[] = {"", "../x", "a b", "a\nb", "-a", "urn:x", "é"};
+    char longest[FL_NAME_MAX + 2];
+    (void)state;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        assert_int_equal(judge("device", names[i], "", 3600, PKI_NOW, NULL), FL_EDENIED);
+    memset(longest, 'a', sizeof longest);
+    longest[FL_NAME_MAX + 1] = 0;
+    assert_int_equal(judge("device", longest, "", 3600, PKI_NOW, NULL), FL_EDENIED);
+    longest[FL_NAME_MAX] = 0;
+    assert_ok(judge("device", longest, "", 3600, PKI_NOW, NULL));
+    assert_int_equal(judge("device", "cam-01", "cam-02", 3600, PKI_NOW, NULL), FL_EDENIED);
+    assert_int_equal(judge("server", "192.0.2.10", "", 3600, PKI_NOW, NULL), FL_EDENIED);
+    assert_int_equal(judge("server", "hub.example.net", "evil.net", 3600, PKI_NOW, NULL),
+                     FL_EDENIED);
+}
+
+static void validity_has_bounds_and_ends_with_the_issuer(void **state)
+{
+    struct fl_signer_grant grant = {0};
+    uint32_t most = FL_SIGNER_VALIDITY_MAX_S;
+    (void)state;
+
+    assert_int_equal(judge("device", "a", "", 3599, PKI_NOW, NULL), FL_EINVAL);
+    assert_int_equal(judge("device", "a", "", 0, PKI_NOW, NULL), FL_EINVAL);
+    assert_int_equal(judge("device", "a", "", most + 1, PKI_NOW, NULL), FL_EINVAL);
+    assert_int_equal(judge("server", "hub.example.net", "", UINT32_MAX, PKI_NOW, NULL), FL_EINVAL);
+    assert_ok(judge("device", "a", "", most, PKI_NOW, &grant));
+    assert_int_equal(grant.not_after, PKI_NOW + 30 * PKI_DAY);
+    assert_int_equal(grant.not_before, PKI_NOW - 300 * 1000);
+    assert_ok(judge("device", "a", "", most, PKI_NOW + 90 * PKI_DAY, &grant));
+    assert_int_equal(grant.not_after, policy.issuing_until);
+    assert_ok(judge("device", "a", "", most, policy.issuing_until - 3600 * 1000, &grant));
+    assert_int_equal(grant.not_after, policy.issuing_until);
+    assert_int_equal(judge("device", "a", "", most, policy.issuing_until - 3599 * 1000, NULL),
+                     FL_EEXPIRED);
+    assert_int_equal(judge("device", "a", "", 3600, policy.issuing_from - 1, NULL), FL_ESTATE);
+}
+
+static void requests_beyond_the_rate_are_refused_until_time_passes(void **state)
+{
+    struct fl_signer_rate rate = {0};
+    fl_time_t now = 123456;
+    (void)state;
+
+    for (int i = 0; i < FL_SIGNER_BURST; i++)
+        assert_true(fl_signer_rate_take(&rate, now));
+    assert_false(fl_signer_rate_take(&rate, now));
+    assert_false(fl_signer_rate_take(&rate, now + 1)); /* half a request */
+    assert_true(fl_signer_rate_take(&rate, now + 2));
+    assert_false(fl_signer_rate_take(&rate, now + 2));
+    assert_false(fl_signer_rate_take(&rate, now - 50)); /* a clock that goes back gives nothing */
+    now += 1000;
+    for (int i = 0; i < FL_SIGNER_RATE; i++)
+        assert_true(fl_signer_rate_take(&rate, now));
+    now += INT64_C(1000) * 3600 * 24 * 365 * 100;
+    for (int i = 0; i < FL_SIGNER_BURST; i++)
+        assert_true(fl_signer_rate_take(&rate, now));
+    assert_false(fl_signer_rate_take(&rate, now));
+}
+
+static void a_busy_signer_says_so(void **state)
+{
+    struct fl_msg_sign request = {.kind = fl_slice_str("device"), .name = fl_slice_str("cam-01")};
+    struct fl_signer_answer answer = {0};
+    struct fl_signer signer = {0};
+    (void)state;
+
+    for (int i = 0; i < FL_SIGNER_BURST; i++)
+        assert_true(fl_signer_rate_take(&signer.rate, 0));
+    fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    assert_int_equal(answer.result.error, FL_EBUSY);
+    fl_buffer_free(&answer.certificate);
+}
+
+/* --- what it loads --- */
+
+static void expect_load(enum fl_error expected, const char *words)
+{
+    struct fl_signer signer;
+    struct fl_context ctx = {0};
+
+    assert_int_equal(fl_signer_load(&signer, dir, PKI_NOW, &ctx), expected);
+    assert_contains(ctx.text, words);
+    fl_signer_free(&signer);
+    put_everything();
+}
+
+static void remove_file(const char *name)
+{
+    char path[256];
+
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void keys_that_do_not_belong_together_are_not_used(void **state)
+{
+    static const uint8_t large[FL_LIMIT_CERT + 1];
+    (void)state;
+
+    put_everything();
+    put_key("keys/issuing.key", 0600, pki.root_key, NULL);
+    expect_load(FL_EINVAL, "keys/issuing.key is not the key of keys/issuing.pem");
+    put_key("keys/issuing.key", 0640, pki.issuing_key, NULL);
+    expect_load(FL_EDENIED, "keys/issuing.key: others can read this key (mode 640)");
+    put_key("keys/issuing.key", 0600, pki.issuing_key, "a passphrase");
+    expect_load(FL_EAUTH, "keys/issuing.key: the key is sealed");
+    put("keys/issuing.key", 0600, fl_slice_str("x"));
+    expect_load(FL_EPARSE, "keys/issuing.key: not a private key");
+    put("keys/issuing.key", 0600, fl_slice(large, sizeof large));
+    expect_load(FL_ELIMIT, "keys/issuing.key: 16384 octets or more");
+    remove_file("keys/issuing.key");
+    expect_load(FL_ENOTFOUND, "keys/issuing.key: No such file");
+    put_certificates("keys/issuing.pem", &pki.root_der, NULL);
+    expect_load(FL_EINVAL, "keys/issuing.pem: not a certificate of the right kind");
+    put_certificates("keys/issuing.pem", &pki.issuing_der, &pki.root_der);
+    expect_load(FL_EPARSE, "keys/issuing.pem: more than one");
+    put("keys/root.pem", 0644, fl_slice_str("nothing"));
+    expect_load(FL_EPARSE, "keys/root.pem: no certificate");
+}
+
+static void an_issuing_certificate_of_another_root_is_not_used(void **state)
+{
+    struct pki other;
+    (void)state;
+
+    pki_make(&other);
+    put_everything();
+    put_certificates("keys/root.pem", &other.root_der, NULL);
+    expect_load(FL_EAUTH, "not signed by keys/root.pem");
+    pki_free(&other);
+}
+
+static void an_expired_issuing_certificate_is_not_used(void **state)
+{
+    struct fl_signer signer;
+    struct fl_context ctx = {0};
+    (void)state;
+
+    put_everything();
+    assert_int_equal(fl_signer_load(&signer, dir, PKI_NOW + 1825 * PKI_DAY, &ctx), FL_EEXPIRED);
+    assert_contains(ctx.text, "keys/issuing.pem expired at 2031-11-21T08:00:00Z");
+    fl_signer_free(&signer);
+}
+
+static void hosts_are_checked(void **state)
+{
+    struct fl_buffer many = FL_BUFFER(4096);
+    (void)state;
+
+    put_everything();
+    put("hub.conf", 0644, fl_slice_str("mqtt 8883\n"));
+    expect_load(FL_EPARSE, "hub.conf: no host");
+    put("hub.conf", 0644, fl_slice_str("host hub.example.net *.example.net\n"));
+    expect_load(FL_EPARSE, "hub.conf:1:22: neither a DNS name nor an address");
+    put("hub.conf", 0644, fl_slice_str("host {\n"));
+    expect_load(FL_EPARSE, "hub.conf:");
+    remove_file("hub.conf");
+    expect_load(FL_ENOTFOUND, "hub.conf: No such file");
+    assert_ok(fl_buffer_append_str(&many, "host"));
+    for (int i = 0; i <= FL_LIMIT_HOSTS; i++)
+        assert_ok(fl_buffer_printf(&many, " h%d", i));
+    put("hub.conf", 0644, fl_buffer_slice(&many));
+    expect_load(FL_EPARSE, "more than 16 hosts");
+    fl_buffer_free(&many);
+}
+
+static void a_root_key_within_reach_is_worth_a_warning(void **state)
+{
+    struct fl_signer signer;
+    (void)state;
+
+    last_log[0] = 0;
+    load(&signer);
+    assert_string_equal(last_log, "");
+    fl_signer_free(&signer);
+    put_key("keys/root.key", 0600, pki.root_key, NULL);
+    load(&signer);
+    assert_contains(last_log, "take it offline");
+    fl_signer_free(&signer);
+    remove_file("keys/root.key");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_device_gets_its_certificate_and_the_log_says_so),
+        cmocka_unit_test(a_server_certificate_has_the_hosts_of_hub_conf_whatever_the_hub_says),
+        cmocka_unit_test(a_hostile_request_is_answered_with_words_and_nothing_else),
+        cmocka_unit_test(only_devices_and_this_hub_get_certificates),
+        cmocka_unit_test(names_are_checked_whatever_the_hub_says),
+        cmocka_unit_test(validity_has_bounds_and_ends_with_the_issuer),
+        cmocka_unit_test(requests_beyond_the_rate_are_refused_until_time_passes),
+        cmocka_unit_test(a_busy_signer_says_so),
+        cmocka_unit_test(keys_that_do_not_belong_together_are_not_used),
+        cmocka_unit_test(an_issuing_certificate_of_another_root_is_not_used),
+        cmocka_unit_test(an_expired_issuing_certificate_is_not_used),
+        cmocka_unit_test(hosts_are_checked),
+        cmocka_unit_test(a_root_key_within_reach_is_worth_a_warning),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
