@@ -258,6 +258,25 @@ static int version(void)
     return printf("fairlead %s\n", FL_VERSION) > 0 && fflush(stdout) == 0 ? 0 : 1;
 }
 
+/* A verb with its own parser: its words as they were typed, and --json from before the noun. */
+static int run_raw(const struct fl_cli *cli, int argc, char **argv)
+{
+    static char json[] = "--json";
+    char **words = calloc((size_t)argc + 2, sizeof *words);
+    int count = 0;
+    int code = 1;
+
+    if (!words)
+        return code;
+    for (int i = cli->raw_at; i < argc; i++)
+        words[count++] = argv[i];
+    if (cli->json)
+        words[count++] = json;
+    code = cli->verb->raw(count, words);
+    free(words);
+    return code;
+}
+
 int fl_cli_main(int argc, char **argv)
 {
     struct fl_cli cli = {.out = stdout};
@@ -280,7 +299,7 @@ int fl_cli_main(int argc, char **argv)
     if (e == FL_OK && cli.help)
         e = print_help(&cli, &ctx);
     else if (e == FL_OK && cli.verb->raw)
-        return cli.verb->raw(argc - cli.raw_at, argv + cli.raw_at);
+        return run_raw(&cli, argc, argv);
     else if (e == FL_OK)
         e = cli.verb->run(&cli, &ctx);
     if (e == FL_OK)

@@ -8,6 +8,7 @@
 
 #include "cli/verb.h"
 
+extern const struct fl_cli_verbs fl_cli_init_verbs;
 extern const struct fl_cli_verbs fl_cli_login_verbs;
 extern const struct fl_cli_verbs fl_cli_profile_verbs;
 extern const struct fl_cli_verbs fl_cli_device_verbs;

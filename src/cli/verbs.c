@@ -3,6 +3,7 @@
 
 /* In the order of a first day: make, describe, add, watch, act, look after. */
 const struct fl_cli_noun fl_cli_nouns[] = {
+    {"init", "make a hub", &fl_cli_init_verbs},
     {"login", "administer a hub from this machine", &fl_cli_login_verbs},
     {"profile", "what the devices of a model may do", &fl_cli_profile_verbs},
     {"device", "devices: add, look at, cut off", &fl_cli_device_verbs},
