@@ -7,6 +7,7 @@
 #include "test/unit/unit.h"
 
 #include "io/sandbox.h"
+#include "io/store_sqlite.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,9 +65,18 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    static const char *const names[] = {
-        "keys/issuing.key", "state/hub.db", "state/new", "state/newer", "profiles/camera",
-        "hub.conf",         "keys",         "state",     "profiles"};
+    static const char *const names[] = {"keys/issuing.key",
+                                        "state/hub.db",
+                                        "state/new",
+                                        "state/store.db",
+                                        "state/store.db-wal",
+                                        "state/store.db-shm",
+                                        "state/newer",
+                                        "profiles/camera",
+                                        "hub.conf",
+                                        "keys",
+                                        "state",
+                                        "profiles"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -337,6 +347,27 @@ static int control_writes_state_only(void)
     return no_power_over_others();
 }
 
+static int control_keeps_its_store(void)
+{
+    struct fl_store store = {0};
+    struct fl_context ctx = {0};
+    struct fl_buffer document = FL_BUFFER(64);
+    struct fl_slice key = fl_slice_str("key");
+
+    CLAIM(enter(FL_SANDBOX_CONTROL) == FL_OK);
+    for (int i = 0; i < 2; i++) { /* made, then found again */
+        CLAIM(fl_store_sqlite_open(at("state/store.db"), NULL, &store, &ctx) == FL_OK);
+        CLAIM(store.ops->begin(store.self, &ctx) == FL_OK);
+        CLAIM(store.ops->put(store.self, FL_TABLE_META, key, fl_slice_str("{}"), &ctx) == FL_OK);
+        CLAIM(store.ops->commit(store.self, &ctx) == FL_OK);
+        fl_buffer_clear(&document);
+        CLAIM(store.ops->get(store.self, FL_TABLE_META, key, &document, &ctx) == FL_OK);
+        store.ops->close(store.self);
+    }
+    fl_buffer_free(&document);
+    return 0;
+}
+
 static int missing_path_is_an_error(void)
 {
     struct fl_sandbox_path path = {"/not/there", false, false};
@@ -404,6 +435,7 @@ KILLS(front_that_traces_is_killed, front_traces, SIGSYS)
 KILLS(front_can_still_abort, front_aborts, SIGABRT)
 HOLDS(signer_can_read_its_keys_and_nothing_else, signer_reads_keys_only)
 HOLDS(control_can_write_its_state_and_not_read_keys, control_writes_state_only)
+HOLDS(control_can_keep_its_store, control_keeps_its_store)
 HOLDS(missing_path_is_named, missing_path_is_an_error)
 HOLDS(open_descriptors_are_limited, descriptors_are_limited)
 HOLDS(root_becomes_its_own_user_without_groups, root_becomes_nobody_special)
@@ -421,6 +453,7 @@ int main(void)
         cmocka_unit_test(front_can_still_abort),
         cmocka_unit_test(signer_can_read_its_keys_and_nothing_else),
         cmocka_unit_test(control_can_write_its_state_and_not_read_keys),
+        cmocka_unit_test(control_can_keep_its_store),
         cmocka_unit_test(missing_path_is_named),
         cmocka_unit_test(open_descriptors_are_limited),
         cmocka_unit_test(root_becomes_its_own_user_without_groups),
