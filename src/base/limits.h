@@ -60,7 +60,10 @@ enum {
 
     /* Connections of the front */
     FL_LIMIT_CONNECTIONS = 100000,
-    FL_LIMIT_HANDSHAKE_MS = 10000, /* TLS, and then CONNECT */
+    FL_LIMIT_HANDSHAKE_MS = 10000,  /* TLS, and then CONNECT */
+    FL_LIMIT_HUB_ANSWER_MS = 20000, /* to a request that came over HTTPS */
+    FL_LIMIT_REFUSALS = 4096,       /* kinds of refused messages counted at a time */
+    FL_LIMIT_REFUSED_SESSIONS = 20, /* refused connections told in a second */
     FL_LIMIT_HTTP_HEAD = 16 * 1024,
     FL_LIMIT_HTTP_HEADERS = 64,
     FL_LIMIT_HTTP_CONNECTIONS = 4096, /* of one listener; the quietest gives way */

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "front/front.h"
+
+#include "base/log.h"
+#include "io/clock.h"
+
+#include <unistd.h>
+
+/* --- the hub --- */
+
+static bool send_to_hub(void *self, const struct fl_msg *msg)
+{
+    struct fl_front *f = self;
+    struct fl_context ctx = {0};
+
+    if (!f->hub)
+        return false;
+    if (fl_channel_send(f->hub, msg, &ctx) == FL_OK)
+        return true;
+    fl_log(FL_LOG_ERROR, "front", "%s to the hub: %s", fl_msg_name(msg->type), ctx.text);
+    return false;
+}
+
+static void fail(struct fl_front *f, const char *what, const struct fl_context *ctx)
+{
+    fl_log(FL_LOG_ERROR, "front", "%s", what);
+    fl_child_failed(f->child, ctx->text);
+}
+
+/* --- refusals --- */
+
+static void busy_refusing(struct fl_front *f)
+{
+    if (f->second.node.position == 0)
+        fl_loop_set_timer(f->loop, &f->second, 1000);
+}
+
+static void on_second(struct fl_timer *timer)
+{
+    struct fl_front *f = fl_container_of(timer, struct fl_front, second);
+
+    if (fl_refusals_tick(&f->refusals))
+        busy_refusing(f);
+}
+
+static void on_refused_message(void *self, struct fl_slice device, const char *what,
+                               struct fl_slice topic, const char *reason)
+{
+    struct fl_front *f = self;
+
+    fl_refusals_message(&f->refusals, device, what, topic, reason);
+    busy_refusing(f);
+}
+
+static void on_refused_peer(void *self, const char *peer, const struct fl_cert_info *info,
+                            bool resumed, const char *words)
+{
+    struct fl_front *f = self;
+    struct fl_refused_session session = {.peer = peer, .reason = words, .resumed = resumed};
+
+    if (info) {
+        session.device = fl_slice_str(info->name);
+        session.serial = fl_slice_str(info->serial);
+    }
+    session.at = fl_clock_now(f->clock);
+    fl_refusals_session(&f->refusals, &session);
+    busy_refusing(f);
+}
+
+static int judge(void *self, const struct fl_cert_info *info, struct fl_context *ctx)
+{
+    const struct fl_front *f = self;
+
+    return fl_roster_judge(&f->roster, info, fl_clock_now(f->clock), ctx);
+}
+
+/* --- serving --- */
+
+static void serve_if_possible(struct fl_front *f)
+{
+    struct fl_context ctx = {0};
+    int mqtt_fd = f->mqtt_fd;
+    int https_fd = f->https_fd;
+
+    if (f->serving || !f->knows || !f->identity.has_certificate || mqtt_fd < 0 || https_fd < 0)
+        return;
+    f->serving = true;
+    f->mqtt_fd = -1;
+    f->https_fd = -1;
+    if (fl_front_mqtt_open(f->mqtt, mqtt_fd, fl_tls_context(f->mqtt_tls), &ctx) != FL_OK ||
+        fl_https_open(&f->https, f->loop, https_fd, fl_tls_context(f->https_tls), &ctx) != FL_OK) {
+        fail(f, "the listeners could not be opened", &ctx);
+        return;
+    }
+    fl_log(FL_LOG_INFO, "front", "serving MQTT and HTTPS");
+    fl_child_ready(f->child);
+}
+
+static void on_certified(void *self, EVP_PKEY *key, struct fl_slice certificate)
+{
+    struct fl_front *f = self;
+    struct fl_context ctx = {0};
+    struct fl_slice issuing = fl_buffer_slice(&f->issuing);
+
+    if (fl_tls_set_identity(f->mqtt_tls, key, certificate, issuing, &ctx) != FL_OK ||
+        fl_tls_set_identity(f->https_tls, key, certificate, issuing, &ctx) != FL_OK) {
+        fail(f, "the certificate from the hub is of no use", &ctx);
+        return;
+    }
+    serve_if_possible(f);
+}
+
+/* --- what the hub says --- */
+
+static bool admits(void *self, struct fl_slice device, struct fl_slice serial)
+{
+    const struct fl_front *f = self;
+
+    return fl_roster_admits(&f->roster, device, serial);
+}
+
+/* Makes what the roster says of a device true for what it has open. */
+static struct fl_msg_applied enforce(struct fl_front *f, struct fl_slice device, const char *why,
+                                     bool forget)
+{
+    struct fl_msg_applied applied = {0};
+
+    /* Sessions that can still be resumed are few and cost the device one handshake: all go. */
+    applied.resumptions_dropped =
+        fl_tls_drop(f->mqtt_tls, device) + fl_tls_drop(f->https_tls, device);
+    applied.sessions_closed = fl_front_mqtt_recheck(f->mqtt, device, why, forget) +
+                              fl_https_cut(&f->https, device, admits, f);
+    if (applied.sessions_closed > 0)
+        fl_log(FL_LOG_INFO, "front", "%.*s: closed %u connections, dropped %u resumptions: %s",
+               FL_SLICE_ARGS(device), applied.sessions_closed, applied.resumptions_dropped, why);
+    return applied;
+}
+
+static void answer_applied(struct fl_front *f, uint64_t seq, struct fl_msg_applied applied)
+{
+    struct fl_msg msg = {.type = fl_msg_type_applied, .as.applied = applied};
+
+    if (seq == 0)
+        return;
+    msg.as.applied.seq = seq;
+    (void)send_to_hub(f, &msg);
+}
+
+static enum fl_error on_device(struct fl_front *f, const struct fl_msg *msg, struct fl_context *ctx)
+{
+    const struct fl_msg_device *m = &msg->as.device;
+    enum fl_roster_change change = FL_ROSTER_SAME;
+    struct fl_msg_applied applied = {0};
+    char why[FL_LIMIT_REASON + 1];
+    char printable[FL_LIMIT_REASON + 1];
+    enum fl_error error = fl_roster_device(&f->roster, m, &change, ctx);
+
+    if (error)
+        return error;
+    if (change == FL_ROSTER_CHANGED) {
+        (void)fl_str_copy_slice(why, sizeof why, m->reason);
+        applied = enforce(f, m->id,
+                          why[0] ? fl_str_printable(printable, sizeof printable, m->reason)
+                                 : "its credential is not valid any more",
+                          false);
+    }
+    answer_applied(f, m->seq, applied);
+    return FL_OK;
+}
+
+static void on_forgotten(void *self, struct fl_slice device)
+{
+    (void)enforce(self, device, "the device is not known any more", true);
+}
+
+static enum fl_error on_device_gone(struct fl_front *f, const struct fl_msg *msg,
+                                    struct fl_context *ctx)
+{
+    (void)ctx;
+    fl_roster_gone(&f->roster, msg->as.device_gone.id);
+    answer_applied(f, msg->as.device_gone.seq,
+                   enforce(f, msg->as.device_gone.id, "the device is not known any more", true));
+    return FL_OK;
+}
+
+static enum fl_error on_config(struct fl_front *f, const struct fl_msg *msg, struct fl_context *ctx)
+{
+    const struct fl_msg_config *m = &msg->as.config;
+    enum fl_error error = FL_OK;
+
+    fl_roster_snapshot_begin(&f->roster);
+    fl_buffer_clear(&f->issuing);
+    error = fl_buffer_append_slice(&f->issuing, m->issuing);
+    if (!error)
+        error = fl_tls_set_trust(f->mqtt_tls, m->issuing, m->root, ctx);
+    if (!error)
+        error = fl_tls_set_trust(f->https_tls, m->issuing, m->root, ctx);
+    if (!error)
+        error = fl_est_config(&f->https.est, m->issuing, m->root, ctx);
+    if (!error)
+        fl_identity_config(&f->identity, m);
+    return error;
+}
+
+static enum fl_error on_profile(struct fl_front *f, const struct fl_msg *msg,
+                                struct fl_context *ctx)
+{
+    return fl_roster_profile(&f->roster, &msg->as.profile, ctx);
+}
+
+static enum fl_error on_snapshot_end(struct fl_front *f, const struct fl_msg *msg,
+                                     struct fl_context *ctx)
+{
+    (void)ctx;
+    fl_roster_snapshot_end(&f->roster, on_forgotten, f);
+    fl_log(FL_LOG_INFO, "front", "the hub named %llu devices",
+           (unsigned long long)msg->as.snapshot_end.devices);
+    f->knows = true;
+    fl_front_mqtt_hub_up(f->mqtt);
+    serve_if_possible(f);
+    return FL_OK;
+}
+
+static enum fl_error on_server_cert(struct fl_front *f, const struct fl_msg *msg,
+                                    struct fl_context *ctx)
+{
+    (void)ctx;
+    fl_identity_answer(&f->identity, &msg->as.server_cert);
+    return FL_OK;
+}
+
+static enum fl_error on_enrol_result(struct fl_front *f, const struct fl_msg *msg,
+                                     struct fl_context *ctx)
+{
+    (void)ctx;
+    fl_est_result(&f->https.est, &msg->as.enrol_result);
+    return FL_OK;
+}
+
+static enum fl_error on_readings_done(struct fl_front *f, const struct fl_msg *msg,
+                                      struct fl_context *ctx)
+{
+    (void)ctx;
+    fl_front_mqtt_readings_done(f->mqtt, msg->as.readings_done.batch,
+                                (enum fl_error)msg->as.readings_done.error);
+    return FL_OK;
+}
+
+static enum fl_error on_api_response(struct fl_front *f, const struct fl_msg *msg,
+                                     struct fl_context *ctx)
+{
+    (void)ctx;
+    fl_api_response(&f->https.api, &msg->as.api_response);
+    return FL_OK;
+}
+
+static const struct {
+    enum fl_msg_type type;
+    enum fl_error (*on)(struct fl_front *f, const struct fl_msg *msg, struct fl_context *ctx);
+} from_hub[] = {
+    {fl_msg_type_config, on_config},
+    {fl_msg_type_profile, on_profile},
+    {fl_msg_type_device, on_device},
+    {fl_msg_type_device_gone, on_device_gone},
+    {fl_msg_type_snapshot_end, on_snapshot_end},
+    {fl_msg_type_server_cert, on_server_cert},
+    {fl_msg_type_enrol_result, on_enrol_result},
+    {fl_msg_type_readings_done, on_readings_done},
+    {fl_msg_type_api_response, on_api_response},
+};
+
+static void hub_away(struct fl_front *f)
+{
+    f->hub = NULL;
+    fl_pending_fail_all(&f->https.pending);
+}
+
+static void on_hub_message(void *self, struct fl_channel *channel, const struct fl_msg *msg, int fd)
+{
+    struct fl_front *f = self;
+    struct fl_context ctx = {0};
+    enum fl_error error = FL_EUNSUPPORTED;
+
+    if (fd >= 0)
+        (void)close(fd);
+    for (size_t i = 0; i < sizeof from_hub / sizeof from_hub[0]; i++)
+        if (from_hub[i].type == msg->type)
+            error = from_hub[i].on(f, msg, &ctx);
+    if (error == FL_OK)
+        return;
+    /* The hub's word cannot be made true: to go on would be to serve what nobody decided. */
+    (void)fl_fail_in(&ctx, error, "%s", fl_msg_name(msg->type));
+    if (f->hub == channel)
+        hub_away(f);
+    fl_channel_close(channel);
+    fl_child_channel_lost(f->child, FL_FROM_HUB, ctx.text[0] ? ctx.text : fl_error_words(error));
+}
+
+static void on_hub_lost(void *self, struct fl_channel *channel, const char *why)
+{
+    struct fl_front *f = self;
+
+    if (f->hub != channel)
+        return;
+    hub_away(f);
+    fl_child_channel_lost(f->child, FL_FROM_HUB, why);
+}
+
+/* --- the child --- */
+
+static enum fl_error make_tls(struct fl_front *f, const char *name, const char *alpn, bool required,
+                              struct fl_tls **tls, struct fl_context *ctx)
+{
+    const struct fl_tls_config config = {
+        .name = name,
+        .alpn = alpn,
+        .certificate_required = required,
+        .host = {.judge = judge, .refused = on_refused_peer, .self = f}};
+
+    return fl_tls_create(&config, tls, ctx);
+}
+
+static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *loop,
+                           const char *dir, struct fl_context *ctx)
+{
+    struct fl_front *f = self;
+    struct fl_front_mqtt_config mqtt = {.loop = loop, .refused = on_refused_message, .self = f};
+    enum fl_error error = FL_OK;
+
+    (void)dir;
+    f->child = child;
+    f->loop = loop;
+    f->clock = fl_clock_system();
+    f->mqtt_fd = -1;
+    f->https_fd = -1;
+    f->link = (struct fl_link){.send = send_to_hub, .self = f};
+    f->refusals.link = &f->link;
+    f->second.fired = on_second;
+    f->issuing = FL_BUFFER(FL_LIMIT_CERT);
+    fl_identity_init(&f->identity, loop, f->clock, &f->link);
+    f->identity.certified = on_certified;
+    f->identity.self = f;
+    fl_https_init(&f->https, loop, &f->link);
+    mqtt.clock = f->clock;
+    mqtt.link = &f->link;
+    mqtt.roster = &f->roster;
+    error = fl_tls_prepare(ctx);
+    if (!error)
+        error = make_tls(f, "mqtt", "mqtt", true, &f->mqtt_tls, ctx);
+    if (!error)
+        error = make_tls(f, "https", "http/1.1", false, &f->https_tls, ctx);
+    if (!error)
+        error = fl_front_mqtt_create(&mqtt, &f->mqtt, ctx);
+    return error;
+}
+
+static enum fl_error take_listener(void *self, const char *name, int fd, struct fl_context *ctx)
+{
+    struct fl_front *f = self;
+    int *to = strcmp(name, "mqtt") == 0 ? &f->mqtt_fd : &f->https_fd;
+
+    if ((strcmp(name, "mqtt") != 0 && strcmp(name, "https") != 0) || *to >= 0 || f->serving) {
+        (void)close(fd);
+        return fl_fail(ctx, FL_ESTATE, "front: no use for a listener '%s'", name);
+    }
+    *to = fd;
+    serve_if_possible(f);
+    return FL_OK;
+}
+
+static enum fl_error take_channel(void *self, enum fl_msg_from peer, int fd, struct fl_context *ctx)
+{
+    struct fl_front *f = self;
+    const struct fl_channel_handler handler = {
+        .message = on_hub_message, .lost = on_hub_lost, .self = f};
+    struct fl_channel *old = f->hub;
+
+    if (peer != FL_FROM_HUB) {
+        (void)close(fd);
+        return fl_fail(ctx, FL_ESTATE, "front: no use for such a channel");
+    }
+    if (old)
+        hub_away(f);
+    fl_channel_close(old);
+    return fl_channel_open(f->loop, fd, FL_FROM_HUB, "hub", &handler, &f->hub, ctx);
+}
+
+static void stop(void *self)
+{
+    struct fl_front *f = self;
+
+    fl_front_mqtt_stop(f->mqtt);
+    fl_child_done(f->child);
+}
+
+static void end(void *self)
+{
+    struct fl_front *f = self;
+
+    fl_https_free(&f->https);
+    fl_front_mqtt_free(f->mqtt);
+    fl_channel_close(f->hub);
+    fl_loop_stop_timer(f->loop, &f->second);
+    fl_identity_free(&f->identity);
+    fl_tls_free(f->mqtt_tls);
+    fl_tls_free(f->https_tls);
+    fl_refusals_free(&f->refusals);
+    fl_roster_free(&f->roster);
+    fl_buffer_free(&f->issuing);
+}
+
+struct fl_child_program fl_front_program(struct fl_front *front)
+{
+    return (struct fl_child_program){.role = FL_FROM_FRONT,
+                                     .start = start,
+                                     .listen = take_listener,
+                                     .channel = take_channel,
+                                     .stop = stop,
+                                     .end = end,
+                                     .self = front};
+}

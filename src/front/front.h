@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The data plane: takes the hub's word, opens the listeners once it can serve them, and makes every
+ * word about a device true at once, for live sessions too. It holds no key but the one it made
+ * itself, no database and no files.
+ */
+#ifndef FL_FRONT_FRONT_H
+#define FL_FRONT_FRONT_H
+
+#include "front/https.h"
+#include "front/identity.h"
+#include "front/mqtt.h"
+#include "io/child.h"
+#include "io/tls.h"
+
+struct fl_front {
+    struct fl_child *child;
+    struct fl_loop *loop;
+    const struct fl_clock *clock;
+    struct fl_channel *hub; /* NULL: away */
+    struct fl_link link;
+    struct fl_roster roster;
+    struct fl_refusals refusals;
+    struct fl_timer second; /* while there are refusals to count */
+    struct fl_identity identity;
+    struct fl_tls *mqtt_tls;
+    struct fl_tls *https_tls;
+    struct fl_front_mqtt *mqtt;
+    struct fl_https https;
+    int mqtt_fd; /* until it is opened; -1: none yet */
+    int https_fd;
+    struct fl_buffer issuing; /* DER */
+    bool knows;               /* a snapshot was whole */
+    bool serving;
+};
+
+/* `front` is zero-initialised and at home in static memory. */
+struct fl_child_program fl_front_program(struct fl_front *front);
+
+#endif

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "front/mqtt.h"
+
+#include "base/log.h"
+#include "io/listener.h"
+#include "io/tls.h"
+#include "service/broker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* MQTT 5 reason codes (section 2.4). */
+enum {
+    SUCCESS = 0x00,
+    UNSPECIFIED = 0x80,
+    NOT_AUTHORISED = 0x87,
+    QUOTA_EXCEEDED = 0x97,
+    ADMINISTRATIVE_ACTION = 0x98,
+    PAYLOAD_FORMAT_INVALID = 0x99,
+};
+
+struct fl_front_mqtt {
+    struct fl_front_mqtt_config config;
+    struct fl_broker *broker;
+    struct fl_readings *readings;
+    struct fl_listener *listener;
+    SSL_CTX *tls;
+    struct fl_timer tick;
+    struct fl_deferred after_round; /* send readings, set the tick */
+    struct fl_map devices;          /* struct device, of those with connections */
+    struct fl_list strangers;       /* struct conn, no certificate seen yet; oldest first */
+    struct fl_list stalled;         /* struct conn, with bytes that could not be taken */
+    size_t count;
+    struct fl_reading_list parsed; /* too large for a stack */
+};
+
+struct device {
+    struct fl_map_node node;
+    struct fl_list conns;
+    char id[FL_NAME_MAX + 1];
+};
+
+struct conn {
+    struct fl_stream stream;
+    struct fl_front_mqtt *mqtt;
+    struct fl_list node; /* among the strangers or its device's connections */
+    struct fl_list stalled;
+    struct device *device;           /* once authenticated */
+    struct fl_broker_conn *attached; /* NULL before and after */
+    struct fl_deferred flush;
+    bool connected; /* the hub was told */
+    bool resumed;
+    bool ending; /* send what is left, then end */
+    char why[160];
+    char serial[FL_LIMIT_SERIAL_HEX];
+    char peer[FL_LIMIT_ADDRESS];
+};
+
+static fl_time_t now(const struct fl_front_mqtt *m)
+{
+    return fl_loop_now(m->config.loop);
+}
+
+static fl_time_t utc(const struct fl_front_mqtt *m)
+{
+    return fl_clock_now(m->config.clock);
+}
+
+/* Something happened that the end of the round must deal with. */
+static void touch(struct fl_front_mqtt *m)
+{
+    fl_loop_defer(m->config.loop, &m->after_round);
+}
+
+/* --- connections --- */
+
+static void tell_session(const struct conn *c, const char *event, const char *reason)
+{
+    struct fl_msg msg = {.type = fl_msg_type_session};
+    struct fl_msg_session *s = &msg.as.session;
+
+    s->device = fl_slice_str(c->device->id);
+    s->event = fl_slice_str(event);
+    s->at = utc(c->mqtt);
+    s->peer = fl_slice_str(c->peer);
+    s->serial = fl_slice_str(c->serial);
+    s->resumed = c->resumed ? 1 : 0;
+    s->reason = fl_slice_str(reason);
+    (void)fl_link_send(c->mqtt->config.link, &msg);
+}
+
+static struct device *device_named(struct fl_front_mqtt *m, const char *id)
+{
+    struct fl_map_node *node = fl_map_find(&m->devices, fl_slice_str(id));
+    struct device *d = node ? fl_container_of(node, struct device, node) : calloc(1, sizeof *d);
+
+    if (!d || node)
+        return d;
+    fl_list_init(&d->conns);
+    (void)fl_str_copy(d->id, sizeof d->id, id);
+    if (fl_map_add(&m->devices, &d->node, fl_slice_str(d->id)) != FL_OK) {
+        free(d);
+        return NULL;
+    }
+    return d;
+}
+
+static void detach(struct conn *c, const char *why)
+{
+    struct fl_broker_conn *attached = c->attached;
+
+    if (!attached)
+        return;
+    fl_broker_detach(attached, now(c->mqtt));
+    c->attached = NULL;
+    if (c->connected)
+        tell_session(c, "disconnected", why);
+    c->connected = false;
+    touch(c->mqtt);
+}
+
+static void free_conn(struct conn *c, const char *why)
+{
+    struct fl_front_mqtt *m = c->mqtt;
+
+    detach(c, why);
+    fl_stream_close(&c->stream);
+    fl_loop_undefer(&c->flush);
+    fl_list_remove(&c->node);
+    fl_list_remove(&c->stalled);
+    if (c->device && fl_list_empty(&c->device->conns)) {
+        fl_map_remove(&m->devices, &c->device->node);
+        free(c->device);
+    }
+    m->count--;
+    free(c);
+}
+
+static void end(struct conn *c, const char *why)
+{
+    if (!c->ending)
+        (void)fl_str_copy(c->why, sizeof c->why, why);
+    c->ending = true;
+    fl_loop_defer(c->mqtt->config.loop, &c->flush);
+}
+
+static void flush(struct conn *c)
+{
+    enum fl_error error = FL_OK;
+
+    if (!c->attached)
+        return;
+    error = fl_stream_write(&c->stream, fl_broker_output(c->attached));
+    if (c->ending) {
+        /* Who does not read loses the farewell, not the order of things. */
+        detach(c, c->why);
+        fl_stream_finish(&c->stream);
+    } else if (error == FL_OK) {
+        fl_broker_drained(c->attached, now(c->mqtt));
+        if (!fl_list_empty(&c->stalled)) {
+            fl_list_remove(&c->stalled);
+            fl_stream_resume(&c->stream);
+        }
+    }
+}
+
+static void on_flush(struct fl_deferred *deferred)
+{
+    flush(fl_container_of(deferred, struct conn, flush));
+}
+
+static void on_writable(struct fl_stream *stream)
+{
+    flush(fl_container_of(stream, struct conn, stream));
+}
+
+static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
+{
+    struct conn *c = fl_container_of(stream, struct conn, stream);
+    struct fl_front_mqtt *m = c->mqtt;
+    size_t taken = 0;
+
+    if (!c->attached || c->ending)
+        return bytes.size;
+    if (!fl_readings_full(m->readings))
+        fl_broker_receive(c->attached, bytes, now(m), &taken);
+    touch(m);
+    if (c->ending)
+        return bytes.size;
+    if (taken < bytes.size && fl_list_empty(&c->stalled))
+        fl_list_push(&m->stalled, &c->stalled);
+    return taken;
+}
+
+static void on_opened(struct fl_stream *stream)
+{
+    struct conn *c = fl_container_of(stream, struct conn, stream);
+    struct fl_front_mqtt *m = c->mqtt;
+    const struct fl_cert_info *info = fl_tls_peer(stream->ssl);
+    struct fl_context ctx = {0};
+
+    c->device = info ? device_named(m, info->name) : NULL;
+    if (!c->device) {
+        free_conn(c, "no certificate, or out of memory");
+        return;
+    }
+    fl_list_remove(&c->node);
+    fl_list_push(&c->device->conns, &c->node);
+    c->resumed = SSL_session_reused(stream->ssl) == 1;
+    (void)fl_str_copy(c->serial, sizeof c->serial, info->serial);
+    if (fl_broker_attach(m->broker, fl_slice_str(c->device->id), c, now(m), &c->attached, &ctx) !=
+        FL_OK) {
+        fl_log(FL_LOG_WARN, "mqtt", "%s %s: %s", c->peer, c->device->id, ctx.text);
+        free_conn(c, ctx.text);
+    }
+    touch(m);
+}
+
+static void on_lost(struct fl_stream *stream, enum fl_error error, const char *why)
+{
+    struct conn *c = fl_container_of(stream, struct conn, stream);
+
+    fl_log(FL_LOG_DEBUG, "mqtt", "%s %s: %s", c->peer, c->device ? c->device->id : "", why);
+    (void)error;
+    free_conn(c, why);
+}
+
+static const struct fl_stream_handler stream_handler = {
+    .opened = on_opened,
+    .received = on_received,
+    .writable = on_writable,
+    .lost = on_lost,
+};
+
+/* A flood of connections that never finish their handshake pushes itself out, not those who are
+ * in. False: all are in. */
+static bool make_room(struct fl_front_mqtt *m)
+{
+    if (m->count < FL_LIMIT_CONNECTIONS)
+        return true;
+    if (fl_list_empty(&m->strangers))
+        return false;
+    free_conn(fl_container_of(m->strangers.next, struct conn, node), "too many connections");
+    return true;
+}
+
+static void on_accepted(void *self, const struct fl_accepted *accepted)
+{
+    struct fl_front_mqtt *m = self;
+    struct conn *c = make_room(m) ? calloc(1, sizeof *c) : NULL;
+    struct fl_context ctx = {0};
+
+    if (!c) {
+        fl_log(FL_LOG_WARN, "mqtt", "%s: no room for another connection", accepted->peer);
+        (void)close(accepted->fd);
+        return;
+    }
+    c->mqtt = m;
+    c->flush.run = on_flush;
+    fl_list_init(&c->stalled);
+    (void)fl_str_copy(c->peer, sizeof c->peer, accepted->peer);
+    if (fl_stream_open(&c->stream, m->config.loop, accepted->fd, m->tls, &stream_handler, c->peer,
+                       &ctx) != FL_OK) {
+        fl_log(FL_LOG_ERROR, "mqtt", "%s", ctx.text);
+        free(c);
+        return;
+    }
+    fl_list_push(&m->strangers, &c->node);
+    m->count++;
+}
+
+/* --- what the broker asks --- */
+
+static const struct fl_profile *profile_of(const struct conn *c)
+{
+    return fl_roster_profile_of(c->mqtt->config.roster, fl_slice_str(c->device->id));
+}
+
+static bool may(void *self, void *peer, enum fl_broker_right right, struct fl_slice topic)
+{
+    const struct conn *c = peer;
+    const struct fl_profile *profile = profile_of(c);
+
+    (void)self;
+    return profile &&
+           fl_profile_allows(profile,
+                             right == FL_BROKER_PUBLISH ? FL_RIGHT_PUBLISH : FL_RIGHT_SUBSCRIBE,
+                             fl_slice_str(c->device->id), topic);
+}
+
+static void refused(void *self, void *peer, const char *what, struct fl_slice topic,
+                    const char *reason)
+{
+    const struct fl_front_mqtt *m = self;
+    const struct conn *c = peer;
+
+    m->config.refused(m->config.self, fl_slice_str(c->device->id), what, topic, reason);
+}
+
+static uint8_t reason_of(enum fl_error error)
+{
+    if (error == FL_OK)
+        return SUCCESS;
+    if (error == FL_ENOTFOUND || error == FL_EDENIED)
+        return NOT_AUTHORISED;
+    if (error == FL_EPARSE || error == FL_EINVAL || error == FL_ELIMIT)
+        return PAYLOAD_FORMAT_INVALID;
+    return error == FL_EFULL || error == FL_EBUSY ? QUOTA_EXCEEDED : UNSPECIFIED;
+}
+
+static enum fl_error take_readings(struct conn *c, struct fl_slice stream,
+                                   const struct fl_broker_publish *publish, uint64_t token,
+                                   struct fl_context *ctx)
+{
+    struct fl_front_mqtt *m = c->mqtt;
+    const struct fl_profile *profile = profile_of(c);
+    const struct fl_readings_origin origin = {.topic = publish->topic,
+                                              .payload = publish->payload,
+                                              .packet_id = publish->packet_id,
+                                              .redelivery = publish->dup,
+                                              .wants_answer = publish->qos > 0 && token != 0,
+                                              .token = token};
+    enum fl_error error = FL_OK;
+
+    if (!profile)
+        return fl_fail(ctx, FL_EDENIED, "no profile");
+    error = fl_reading_parse(profile, fl_slice_str(c->device->id), stream, publish->payload, utc(m),
+                             &m->parsed, ctx);
+    if (error)
+        return error;
+    error = fl_readings_add(m->readings, &m->parsed, &origin, utc(m));
+    if (error)
+        (void)fl_fail(ctx, error, "no room until the hub has stored what is waiting");
+    touch(m);
+    return error;
+}
+
+static enum fl_broker_verdict on_publish(void *self, void *peer,
+                                         const struct fl_broker_publish *publish, uint64_t token,
+                                         uint8_t *reason)
+{
+    struct conn *c = peer;
+    struct fl_context ctx = {0};
+    struct fl_slice stream = {0};
+    enum fl_error error = FL_OK;
+
+    if (!fl_reading_topic(publish->topic, fl_slice_str(c->device->id), &stream))
+        return FL_BROKER_ROUTE;
+    /* An empty retained message only takes a retained one back (MQTT 5.0 section 3.3.1.3). */
+    if (publish->retain && publish->payload.size == 0)
+        return FL_BROKER_ROUTE;
+    error = take_readings(c, stream, publish, token, &ctx);
+    if (error) {
+        refused(self, peer, "reading", publish->topic, ctx.text);
+        *reason = reason_of(error);
+        return FL_BROKER_REFUSE;
+    }
+    return publish->qos > 0 && token != 0 ? FL_BROKER_KEEP : FL_BROKER_ROUTE;
+}
+
+static void on_output(void *self, void *peer)
+{
+    struct conn *c = peer;
+
+    (void)self;
+    fl_loop_defer(c->mqtt->config.loop, &c->flush);
+}
+
+static void on_connected(void *self, void *peer)
+{
+    struct conn *c = peer;
+
+    (void)self;
+    c->connected = true;
+    tell_session(c, "connected", "");
+}
+
+static void on_close(void *self, void *peer, const char *why)
+{
+    (void)self;
+    end(peer, why);
+}
+
+/* --- readings and time --- */
+
+static bool send_batch(void *self, uint64_t batch, struct fl_slice records)
+{
+    const struct fl_front_mqtt *m = self;
+    struct fl_msg msg = {.type = fl_msg_type_readings};
+
+    msg.as.readings.batch = batch;
+    msg.as.readings.records = records;
+    return fl_link_send(m->config.link, &msg);
+}
+
+static void settle(void *self, uint64_t token, enum fl_error error)
+{
+    struct fl_front_mqtt *m = self;
+
+    fl_broker_settle(m->broker, token, reason_of(error), now(m));
+}
+
+void fl_front_mqtt_readings_done(struct fl_front_mqtt *mqtt, uint64_t batch, enum fl_error error)
+{
+    if (error)
+        fl_log(FL_LOG_WARN, "readings", "the hub could not store a batch: %s",
+               fl_error_words(error));
+    fl_readings_done(mqtt->readings, batch, error);
+    /* There may be room again for whoever waits; who still finds none waits again. */
+    FL_LIST_EACH(node, &mqtt->stalled)
+    {
+        struct conn *c = fl_container_of(node, struct conn, stalled);
+
+        fl_list_remove(&c->stalled);
+        fl_stream_resume(&c->stream);
+    }
+    touch(mqtt);
+}
+
+static void on_after_round(struct fl_deferred *deferred)
+{
+    struct fl_front_mqtt *m = fl_container_of(deferred, struct fl_front_mqtt, after_round);
+    fl_time_t next = fl_broker_next_timeout(m->broker);
+
+    fl_readings_flush(m->readings);
+    if (next == FL_TIME_NEVER)
+        fl_loop_stop_timer(m->config.loop, &m->tick);
+    else
+        fl_loop_set_timer(m->config.loop, &m->tick, next - now(m));
+}
+
+static void on_tick(struct fl_timer *timer)
+{
+    struct fl_front_mqtt *m = fl_container_of(timer, struct fl_front_mqtt, tick);
+
+    fl_broker_tick(m->broker, now(m));
+    touch(m);
+}
+
+/* --- the module --- */
+
+enum fl_error fl_front_mqtt_create(const struct fl_front_mqtt_config *config,
+                                   struct fl_front_mqtt **mqtt, struct fl_context *ctx)
+{
+    struct fl_front_mqtt *m = calloc(1, sizeof *m);
+    const struct fl_broker_host broker_host = {.may = may,
+                                               .publish = on_publish,
+                                               .refused = refused,
+                                               .output = on_output,
+                                               .connected = on_connected,
+                                               .close = on_close,
+                                               .self = m};
+    const struct fl_readings_host readings_host = {.send = send_batch, .settle = settle, .self = m};
+    enum fl_error error = FL_OK;
+
+    if (!m)
+        return fl_fail(ctx, FL_ENOMEM, "mqtt: out of memory");
+    m->config = *config;
+    m->tick.fired = on_tick;
+    m->after_round.run = on_after_round;
+    fl_list_init(&m->strangers);
+    fl_list_init(&m->stalled);
+    error = fl_readings_create(&readings_host, &m->readings, ctx);
+    if (!error)
+        error = fl_broker_create(&broker_host, &m->broker, ctx);
+    if (error) {
+        fl_front_mqtt_free(m);
+        return error;
+    }
+    *mqtt = m;
+    return FL_OK;
+}
+
+enum fl_error fl_front_mqtt_open(struct fl_front_mqtt *mqtt, int fd, SSL_CTX *tls,
+                                 struct fl_context *ctx)
+{
+    mqtt->tls = tls;
+    return fl_listener_open(mqtt->config.loop, fd, on_accepted, mqtt, &mqtt->listener, ctx);
+}
+
+void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
+{
+    if (!mqtt)
+        return;
+    fl_listener_close(mqtt->listener);
+    while (!fl_list_empty(&mqtt->strangers))
+        free_conn(fl_container_of(mqtt->strangers.next, struct conn, node), "the front ends");
+    for (struct fl_map_node *node = fl_map_next(&mqtt->devices, NULL); node;
+         node = fl_map_next(&mqtt->devices, NULL)) {
+        struct device *d = fl_container_of(node, struct device, node);
+
+        /* With its last connection the device is freed. */
+        free_conn(fl_container_of(d->conns.next, struct conn, node), "the front ends");
+    }
+    fl_loop_stop_timer(mqtt->config.loop, &mqtt->tick);
+    fl_loop_undefer(&mqtt->after_round);
+    fl_broker_free(mqtt->broker);
+    fl_readings_free(mqtt->readings);
+    fl_map_free(&mqtt->devices);
+    free(mqtt);
+}
+
+void fl_front_mqtt_hub_up(struct fl_front_mqtt *mqtt)
+{
+    for (struct fl_map_node *node = fl_map_next(&mqtt->devices, NULL); node;
+         node = fl_map_next(&mqtt->devices, node)) {
+        struct device *d = fl_container_of(node, struct device, node);
+
+        FL_LIST_EACH(item, &d->conns)
+        {
+            struct conn *c = fl_container_of(item, struct conn, node);
+            if (c->connected)
+                tell_session(c, "connected", "still connected");
+        }
+    }
+    fl_readings_resend(mqtt->readings);
+}
+
+uint32_t fl_front_mqtt_recheck(struct fl_front_mqtt *mqtt, struct fl_slice device, const char *why,
+                               bool forget)
+{
+    struct fl_map_node *node = fl_map_find(&mqtt->devices, device);
+    struct device *d = node ? fl_container_of(node, struct device, node) : NULL;
+    uint32_t count = 0;
+    bool any_stays = false;
+
+    if (!d)
+        return fl_broker_cut(mqtt->broker, device, ADMINISTRATIVE_ACTION, why, forget, now(mqtt));
+    FL_LIST_EACH(item, &d->conns)
+    {
+        const struct conn *c = fl_container_of(item, struct conn, node);
+        any_stays |= c->attached && !c->ending &&
+                     fl_roster_admits(mqtt->config.roster, device, fl_slice_str(c->serial));
+    }
+    if (!any_stays)
+        return fl_broker_cut(mqtt->broker, device, ADMINISTRATIVE_ACTION, why, forget, now(mqtt));
+    /* Only a credential is gone: those who came with another stay. */
+    FL_LIST_EACH(item, &d->conns)
+    {
+        struct conn *c = fl_container_of(item, struct conn, node);
+        if (c->ending || fl_roster_admits(mqtt->config.roster, device, fl_slice_str(c->serial)))
+            continue;
+        end(c, why);
+        count++;
+    }
+    return count;
+}
+
+void fl_front_mqtt_stop(struct fl_front_mqtt *mqtt)
+{
+    fl_readings_flush(mqtt->readings);
+}

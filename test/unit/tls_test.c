@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test/unit/unit.h"
+
+#include "io/clock.h"
+#include "io/stream.h"
+#include "io/tls.h"
+#include "io/tls_sessions.h"
+#include "trust/key.h"
+
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HOUR ((fl_time_t)3600 * 1000)
+
+struct authority {
+    EVP_PKEY *root_key;
+    EVP_PKEY *key;
+    X509 *root;
+    X509 *issuing;
+    struct fl_buffer root_der;
+    struct fl_buffer der;
+};
+
+struct identity {
+    EVP_PKEY *key;
+    X509 *certificate;
+    struct fl_buffer der;
+};
+
+static struct authority ours;
+static struct authority foreign;
+static struct identity server;
+static struct identity device;
+
+static fl_time_t now(void)
+{
+    return fl_clock_now(fl_clock_system());
+}
+
+static void issue(struct identity *id, enum fl_cert_kind kind, const char *name,
+                  EVP_PKEY *issuer_key, X509 *issuer, fl_time_t not_before, fl_time_t not_after)
+{
+    const char *const hosts[] = {name};
+    struct fl_cert_request request = {.kind = kind,
+                                      .name = name,
+                                      .not_before = not_before,
+                                      .not_after = not_after,
+                                      .issuer = issuer};
+
+    assert_ok(fl_key_generate(&id->key, NULL));
+    if (kind == FL_CERT_SERVER) {
+        request.hosts = hosts;
+        request.host_count = 1;
+    }
+    request.subject_key = id->key;
+    request.issuer_key = issuer_key ? issuer_key : id->key;
+    id->der = FL_BUFFER(FL_LIMIT_CERT);
+    assert_ok(fl_cert_issue(&request, &id->der, NULL));
+    assert_ok(fl_cert_x509(fl_buffer_slice(&id->der), &id->certificate, NULL));
+}
+
+static void free_identity(struct identity *id)
+{
+    EVP_PKEY_free(id->key);
+    X509_free(id->certificate);
+    fl_buffer_free(&id->der);
+    *id = (struct identity){0};
+}
+
+static void make_authority(struct authority *a, const char *name)
+{
+    struct identity root = {0};
+    struct identity issuing = {0};
+
+    issue(&root, FL_CERT_ROOT, name, NULL, NULL, now() - HOUR, now() + 24 * HOUR);
+    issue(&issuing, FL_CERT_ISSUING, name, root.key, root.certificate, now() - HOUR,
+          now() + 24 * HOUR);
+    *a = (struct authority){.root_key = root.key,
+                            .key = issuing.key,
+                            .root = root.certificate,
+                            .issuing = issuing.certificate,
+                            .root_der = root.der,
+                            .der = issuing.der};
+}
+
+static void free_authority(struct authority *a)
+{
+    EVP_PKEY_free(a->root_key);
+    EVP_PKEY_free(a->key);
+    X509_free(a->root);
+    X509_free(a->issuing);
+    fl_buffer_free(&a->root_der);
+    fl_buffer_free(&a->der);
+}
+
+static int set_up_group(void **state)
+{
+    (void)state;
+    assert_ok(fl_tls_prepare(NULL));
+    make_authority(&ours, "Ours");
+    make_authority(&foreign, "Foreign");
+    issue(&server, FL_CERT_SERVER, "localhost", ours.key, ours.issuing, now() - HOUR, now() + HOUR);
+    issue(&device, FL_CERT_DEVICE, "cam-01", ours.key, ours.issuing, now() - HOUR, now() + HOUR);
+    return 0;
+}
+
+static int tear_down_group(void **state)
+{
+    (void)state;
+    free_authority(&ours);
+    free_authority(&foreign);
+    free_identity(&server);
+    free_identity(&device);
+    return 0;
+}
+
+/* --- one server end and one client end --- */
+
+struct world {
+    struct fl_loop *loop;
+    struct fl_tls *tls;
+    SSL_CTX *client;
+    SSL_SESSION *session; /* the last one the client was given */
+    int verdict;          /* of the host */
+    unsigned judged;
+    unsigned refused;
+    char refused_name[FL_LIMIT_HOST + 1];
+    char refused_words[256];
+    struct fl_stream stream;
+    bool opened;
+    bool lost;
+    bool was_resumed;
+    char lost_words[256];
+    char seen_peer[FL_LIMIT_HOST + 1];
+    struct fl_buffer echo;
+    /* the client's view */
+    char got[64];
+    unsigned long alert;
+    bool resumed;
+};
+
+static int judge(void *self, const struct fl_cert_info *info, struct fl_context *ctx)
+{
+    struct world *w = self;
+
+    w->judged++;
+    assert_string_equal(info->name, "cam-01");
+    if (w->verdict != X509_V_OK)
+        (void)fl_fail(ctx, FL_EDENIED, "revoked by alice");
+    return w->verdict;
+}
+
+static void refused(void *self, const char *peer, const struct fl_cert_info *info, bool resumed,
+                    const char *words)
+{
+    struct world *w = self;
+
+    (void)resumed;
+    assert_string_equal(peer, "peer:1");
+    w->refused++;
+    (void)fl_str_copy(w->refused_name, sizeof w->refused_name, info ? info->name : "");
+    (void)fl_str_copy(w->refused_words, sizeof w->refused_words, words);
+}
+
+static void on_opened(struct fl_stream *stream)
+{
+    struct world *w = fl_container_of(stream, struct world, stream);
+    const struct fl_cert_info *info = fl_tls_peer(stream->ssl);
+
+    w->opened = true;
+    w->was_resumed = SSL_session_reused(stream->ssl) == 1;
+    (void)fl_str_copy(w->seen_peer, sizeof w->seen_peer, info ? info->name : "");
+}
+
+static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
+{
+    struct world *w = fl_container_of(stream, struct world, stream);
+
+    assert_ok(fl_buffer_append_slice(&w->echo, bytes));
+    (void)!fl_stream_write(stream, &w->echo);
+    return bytes.size;
+}
+
+static void on_writable(struct fl_stream *stream)
+{
+    struct world *w = fl_container_of(stream, struct world, stream);
+
+    (void)!fl_stream_write(stream, &w->echo);
+}
+
+static void on_lost(struct fl_stream *stream, enum fl_error error, const char *why)
+{
+    struct world *w = fl_container_of(stream, struct world, stream);
+
+    (void)error;
+    w->lost = true;
+    (void)fl_str_copy(w->lost_words, sizeof w->lost_words, why);
+    fl_stream_close(stream);
+}
+
+static const struct fl_stream_handler handler = {on_opened, on_received, on_writable, on_lost};
+
+static int on_new_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct world *w = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    SSL_SESSION_free(w->session);
+    w->session = session;
+    return 1;
+}
+
+static struct fl_tls *make_server(struct world *w, const char *name, bool required)
+{
+    struct fl_tls_config config = {.name = name,
+                                   .alpn = "mqtt",
+                                   .certificate_required = required,
+                                   .host = {.judge = judge, .refused = refused, .self = w}};
+    struct fl_tls *tls = NULL;
+
+    assert_ok(fl_tls_create(&config, &tls, NULL));
+    assert_ok(
+        fl_tls_set_trust(tls, fl_buffer_slice(&ours.der), fl_buffer_slice(&ours.root_der), NULL));
+    assert_ok(fl_tls_set_identity(tls, server.key, fl_buffer_slice(&server.der),
+                                  fl_buffer_slice(&ours.der), NULL));
+    return tls;
+}
+
+static int set_up(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+
+    assert_non_null(w);
+    assert_ok(fl_loop_create(&w->loop, NULL));
+    w->tls = make_server(w, "mqtt", true);
+    w->echo = FL_BUFFER(1024 * 1024);
+    w->client = SSL_CTX_new(TLS_client_method());
+    assert_int_equal(X509_STORE_add_cert(SSL_CTX_get_cert_store(w->client), ours.root), 1);
+    SSL_CTX_set_verify(w->client, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_session_cache_mode(w->client, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(w->client, on_new_session);
+    SSL_CTX_set_app_data(w->client, w);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+
+    fl_stream_close(&w->stream);
+    SSL_SESSION_free(w->session);
+    SSL_CTX_free(w->client);
+    fl_tls_free(w->tls);
+    fl_buffer_free(&w->echo);
+    fl_loop_free(w->loop);
+    free(w);
+    return 0;
+}
+
+static void drive(struct world *w, SSL *ssl)
+{
+    bool said = false;
+
+    for (int i = 0; i < 30 && !w->alert && !w->got[0]; i++) {
+        int result = 0;
+
+        ERR_clear_error();
+        result = SSL_do_handshake(ssl);
+        if (result == 1 && !said)
+            said = SSL_write(ssl, "ping", 4) == 4;
+        if (result == 1)
+            result = SSL_read(ssl, w->got, sizeof w->got - 1);
+        if (result <= 0 && SSL_get_error(ssl, result) == SSL_ERROR_SSL)
+            w->alert = (unsigned long)ERR_GET_REASON(ERR_peek_error());
+        else if (result == 0)
+            break;
+        assert_ok(fl_loop_round(w->loop, 1, NULL));
+    }
+}
+
+/* A connection of a client that shows `who` (NULL: nothing) and may offer its session. */
+static void connect_as(struct world *w, const struct identity *who, bool resume)
+{
+    int fds[2];
+    SSL *ssl = SSL_new(w->client);
+    struct fl_stream empty = {0};
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    if (who) {
+        assert_int_equal(SSL_use_certificate(ssl, who->certificate), 1);
+        assert_int_equal(SSL_use_PrivateKey(ssl, who->key), 1);
+    }
+    if (resume)
+        assert_int_equal(SSL_set_session(ssl, w->session), 1);
+    SSL_set_fd(ssl, fds[1]);
+    SSL_set_connect_state(ssl);
+    fl_stream_close(&w->stream);
+    w->stream = empty;
+    w->opened = w->lost = w->resumed = w->was_resumed = false;
+    w->alert = 0;
+    w->refused = w->judged = 0;
+    w->seen_peer[0] = w->got[0] = w->refused_name[0] = w->refused_words[0] = 0;
+    memset(w->got, 0, sizeof w->got);
+    assert_ok(fl_stream_open(&w->stream, w->loop, fds[0], fl_tls_context(w->tls), &handler,
+                             "peer:1", NULL));
+    drive(w, ssl);
+    w->resumed = SSL_session_reused(ssl) == 1;
+    (void)SSL_shutdown(ssl);
+    SSL_free(ssl);
+    (void)close(fds[1]);
+    for (int i = 0; i < 4; i++)
+        assert_ok(fl_loop_round(w->loop, 1, NULL));
+    ERR_clear_error();
+}
+
+/* --- claims --- */
+
+static void a_known_device_comes_in(void **state)
+{
+    struct world *w = *state;
+
+    connect_as(w, &device, false);
+    assert_true(w->opened);
+    assert_string_equal(w->got, "ping");
+    assert_string_equal(w->seen_peer, "cam-01");
+    assert_int_equal(w->judged, 2); /* in the handshake and after it */
+    assert_int_equal(w->refused, 0);
+    assert_true(w->lost);
+    assert_int_equal(fl_tls_session_count(w->tls), 1);
+}
+
+static void a_session_is_resumed_and_judged_again(void **state)
+{
+    struct world *w = *state;
+
+    connect_as(w, &device, false);
+    for (int i = 0; i < 2 * FL_LIMIT_TLS_SESSIONS_DEVICE; i++) {
+        connect_as(w, &device, true);
+        assert_true(w->resumed);
+        assert_true(w->was_resumed);
+        assert_string_equal(w->seen_peer, "cam-01");
+        assert_int_equal(w->judged, 2); /* when it was looked up and after the handshake */
+    }
+    assert_int_equal(fl_tls_session_count(w->tls), FL_LIMIT_TLS_SESSIONS_DEVICE);
+}
+
+static void revoked_device_cannot_resume_its_session(void **state)
+{
+    struct world *w = *state;
+
+    connect_as(w, &device, false);
+    w->verdict = X509_V_ERR_CERT_REVOKED;
+    connect_as(w, &device, true);
+    assert_false(w->opened);
+    assert_int_equal(w->alert, SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED);
+    assert_int_equal(w->refused, 1);
+    assert_string_equal(w->refused_name, "cam-01");
+    assert_string_equal(w->refused_words, "revoked by alice");
+    /* Its session is gone, also when it is let in again. */
+    assert_int_equal(fl_tls_session_count(w->tls), 0);
+    w->verdict = X509_V_OK;
+    connect_as(w, &device, true);
+    assert_true(w->opened);
+    assert_false(w->resumed);
+}
+
+static void dropped_sessions_are_not_resumed(void **state)
+{
+    struct world *w = *state;
+
+    connect_as(w, &device, false);
+    connect_as(w, &device, false);
+    assert_int_equal(fl_tls_drop(w->tls, fl_slice_str("cam-02")), 0);
+    assert_int_equal(fl_tls_drop(w->tls, fl_slice_str("cam-01")), 2);
+    connect_as(w, &device, true);
+    assert_true(w->opened);
+    assert_false(w->resumed);
+}
+
+static void a_session_of_one_listener_is_not_resumed_at_another(void **state)
+{
+    struct world *w = *state;
+    struct fl_tls *mqtt = w->tls;
+    struct fl_tls *https = make_server(w, "https", false);
+
+    connect_as(w, &device, false);
+    w->tls = https;
+    connect_as(w, &device, true);
+    assert_false(w->resumed);
+    assert_true(w->opened);
+    fl_stream_close(&w->stream);
+    fl_tls_free(https);
+    w->tls = mqtt;
+}
+
+static void a_certificate_may_be_optional(void **state)
+{
+    struct world *w = *state;
+
+    connect_as(w, NULL, false);
+    assert_false(w->opened);
+    assert_int_equal(w->alert, SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED);
+    assert_int_equal(w->refused, 1);
+    assert_string_equal(w->refused_words, "no client certificate");
+    fl_stream_close(&w->stream);
+    fl_tls_free(w->tls);
+    w->tls = make_server(w, "https", false);
+    connect_as(w, NULL, false);
+    assert_true(w->opened);
+    assert_string_equal(w->seen_peer, "");
+    assert_int_equal(fl_tls_session_count(w->tls), 0);
+}
+
+static void each_bad_certificate_gets_its_alert(void **state)
+{
+    const struct {
+        EVP_PKEY *issuer_key;
+        X509 *issuer;
+        enum fl_cert_kind kind;
+        fl_time_t not_before;
+        fl_time_t not_after;
+        unsigned long alert;
+        const char *words;
+    } table[] = {
+        {foreign.key, foreign.issuing, FL_CERT_DEVICE, -HOUR, HOUR, SSL_R_TLSV1_ALERT_UNKNOWN_CA,
+         "unable to get local issuer certificate"},
+        {NULL, NULL, FL_CERT_ROOT, -HOUR, HOUR, SSL_R_TLSV1_ALERT_UNKNOWN_CA, "self-signed"},
+        {ours.key, ours.issuing, FL_CERT_DEVICE, -2 * HOUR, -HOUR,
+         SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, "expired"},
+        {ours.key, ours.issuing, FL_CERT_DEVICE, HOUR, 2 * HOUR, SSL_R_SSLV3_ALERT_BAD_CERTIFICATE,
+         "not yet valid"},
+        {ours.key, ours.issuing, FL_CERT_SERVER, -HOUR, HOUR,
+         SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, "purpose"},
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct identity id = {0};
+
+        issue(&id, table[i].kind, "cam-01", table[i].issuer_key, table[i].issuer,
+              now() + table[i].not_before, now() + table[i].not_after);
+        connect_as(w, &id, false);
+        assert_false(w->opened);
+        assert_int_equal(w->alert, table[i].alert);
+        assert_int_equal(w->refused, 1);
+        assert_contains(w->refused_words, table[i].words);
+        assert_contains(w->lost_words, table[i].words);
+        free_identity(&id);
+    }
+}
+
+static void garbage_instead_of_a_handshake_ends_the_connection(void **state)
+{
+    struct world *w = *state;
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_ok(fl_stream_open(&w->stream, w->loop, fds[0], fl_tls_context(w->tls), &handler,
+                             "peer:1", NULL));
+    assert_int_equal(write(fds[1], "GET / HTTP/1.1\r\n\r\n", 18), 18);
+    for (int i = 0; i < 4; i++)
+        assert_ok(fl_loop_round(w->loop, 1, NULL));
+    assert_true(w->lost);
+    assert_false(w->opened);
+    assert_contains(w->lost_words, "TLS: ");
+    assert_int_equal(w->refused, 0);
+    (void)close(fds[1]);
+}
+
+static void remembered_sessions_are_bounded(void **state)
+{
+    struct fl_tls_sessions sessions;
+    const struct fl_cert_info *info = NULL;
+
+    (void)state;
+    fl_tls_sessions_init(&sessions, 10);
+    for (unsigned char i = 0; i < 20; i++) {
+        SSL_SESSION *session = SSL_SESSION_new();
+        unsigned char id[4] = {1, 2, 3, i};
+        struct fl_cert_info of = {0};
+
+        (void)fl_str_copy(of.name, sizeof of.name, "x");
+        of.name[0] = (char)('a' + i / 2);
+        assert_int_equal(SSL_SESSION_set1_id(session, id, sizeof id), 1);
+        assert_ok(fl_tls_sessions_add(&sessions, session, &of));
+        assert_true(sessions.count <= 10);
+    }
+    assert_null(fl_tls_sessions_find(&sessions, fl_slice("\1\2\3\0", 4), &info));
+    assert_non_null(fl_tls_sessions_find(&sessions, fl_slice("\1\2\3\x13", 4), &info));
+    assert_string_equal(info->name, "j");
+    assert_int_equal(fl_tls_sessions_drop(&sessions, fl_slice_str("j")), 2);
+    assert_int_equal(sessions.count, 8);
+    assert_int_equal(sessions.devices.count, 4);
+    fl_tls_sessions_free(&sessions);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        WORLD_TEST(a_known_device_comes_in),
+        WORLD_TEST(a_session_is_resumed_and_judged_again),
+        WORLD_TEST(revoked_device_cannot_resume_its_session),
+        WORLD_TEST(dropped_sessions_are_not_resumed),
+        WORLD_TEST(a_session_of_one_listener_is_not_resumed_at_another),
+        WORLD_TEST(a_certificate_may_be_optional),
+        WORLD_TEST(each_bad_certificate_gets_its_alert),
+        WORLD_TEST(garbage_instead_of_a_handshake_ends_the_connection),
+        cmocka_unit_test(remembered_sessions_are_bounded),
+    };
+
+    return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
+}
