@@ -92,26 +92,44 @@ enum fl_error fl_principal_invite(const struct fl_store *store, const char *name
     return fl_audit_append(store, &entry, ctx);
 }
 
-enum fl_error fl_principal_import(const struct fl_store *store, struct fl_slice text, fl_time_t now,
-                                  struct fl_context *ctx)
+/* {"sha256": hex of the token's secret, "expires": RFC 3339, "name": who may be claimed} */
+static bool read_invitation(struct fl_slice text, struct fl_token_record *record)
 {
-    struct fl_token token = {0};
-    struct fl_token_record known = {0};
-    struct fl_token_record record = {.kind = FL_TOKEN_PRINCIPAL};
-    struct fl_audit_entry entry = {
-        .who = "hub", .what = "principal.import", .object = record.id, .at = now};
-    enum fl_error error = fl_token_decode(text, &token, ctx);
+    json_t *document = fl_document_parse(text);
+    char hash[2 * FL_SHA256_SIZE + 1];
+    char expires[FL_TIME_TEXT_MAX];
+    size_t size = 0;
+    bool good = document != NULL;
 
-    if (error != FL_OK)
-        return error;
-    if (token.kind != FL_TOKEN_PRINCIPAL)
-        return fl_fail(ctx, FL_EINVAL, "this token is not for an administrator");
-    record.expires = token.expires;
-    (void)fl_str_copy(record.id, sizeof record.id, token.id);
-    fl_token_check_hash(token.secret, record.sha256);
-    error = fl_token_record_get(store, FL_TOKEN_PRINCIPAL, fl_slice_str(token.id), &known, ctx);
-    if (error == FL_OK && memcmp(known.sha256, record.sha256, sizeof known.sha256) == 0)
+    *record = (struct fl_token_record){.kind = FL_TOKEN_PRINCIPAL};
+    fl_document_str(document, "sha256", hash, sizeof hash);
+    fl_document_str(document, "expires", expires, sizeof expires);
+    fl_document_str(document, "name", record->id, sizeof record->id);
+    json_decref(document);
+    good = good && fl_name_valid(fl_slice_str(record->id)) &&
+           fl_time_parse(fl_slice_str(expires), &record->expires) == FL_OK;
+    return good &&
+           fl_unhex(record->sha256, sizeof record->sha256, fl_slice_str(hash), &size) == FL_OK &&
+           size == FL_SHA256_SIZE;
+}
+
+enum fl_error fl_principal_import(const struct fl_store *store, struct fl_slice text, fl_time_t now,
+                                  bool *used, struct fl_context *ctx)
+{
+    struct fl_token_record known = {0};
+    struct fl_token_record record = {0};
+    struct fl_audit_entry entry = {
+        .who = "hub", .what = "principal.invite", .object = record.id, .at = now};
+    enum fl_error error = FL_OK;
+
+    *used = false;
+    if (!read_invitation(text, &record))
+        return fl_fail(ctx, FL_EPARSE, "it does not say who may be claimed with which token");
+    error = fl_token_record_get(store, FL_TOKEN_PRINCIPAL, fl_slice_str(record.id), &known, ctx);
+    if (error == FL_OK && memcmp(known.sha256, record.sha256, sizeof known.sha256) == 0) {
+        *used = known.used;
         return FL_OK;
+    }
     if (error != FL_OK && error != FL_ENOTFOUND)
         return error;
     error = fl_token_record_put(store, &record, ctx);

@@ -26,9 +26,10 @@ FL_MUST_USE enum fl_error fl_principal_invite(const struct fl_store *store, cons
                                               uint32_t ttl_s, const uint8_t secret[16],
                                               const struct fl_change *change, fl_time_t *expires,
                                               struct fl_context *ctx);
-/* Imports the token that `fairlead init` made. A token that is known already changes nothing. */
+/* Imports what `fairlead init` left in state/first-admin (JSON: sha256 of the token's secret,
+ * expires, name). One that is known already changes nothing; `*used`: it has been claimed. */
 FL_MUST_USE enum fl_error fl_principal_import(const struct fl_store *store, struct fl_slice text,
-                                              fl_time_t now, struct fl_context *ctx);
+                                              fl_time_t now, bool *used, struct fl_context *ctx);
 
 /* Trades a token for a credential. FL_EEXISTS: the name is taken; FL_ELIMIT; else as
  * fl_token_record_check. `secret` is 32 random octets. */

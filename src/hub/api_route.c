@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table of the API: every route with what it takes, and every object with its members. */
+#include "hub/api.h"
+
+static const char *const device_states[] = {"expected", "active", "quarantined", "retired", NULL};
+static const char *const postures[] = {"ok",       "quarantined", "revoked", "expired",
+                                       "expected", "retired",     NULL};
+static const char *const action_kinds[] = {"quarantine", "revoke", "retire", NULL};
+static const char *const action_states[] = {"proposed", "active", "undone", "expired", NULL};
+static const char *const outcome_kinds[] = {"quarantine", "release", "revoke",
+                                            "retire",     "undo",    NULL};
+static const char *const credential_states[] = {"issued", "held", "revoked", "expired", NULL};
+static const char *const profile_states[] = {"signed", NULL};
+static const char *const orders[] = {"asc", "desc", NULL};
+static const char *const health_states[] = {"ok", "degraded", NULL};
+
+#define REQUIRED .required = true
+#define TTL                                                                                        \
+    {                                                                                              \
+        .name = "ttl_s", .type = FL_API_INTEGER, .min = 1, .max = FL_LIMIT_TOKEN_TTL_S,            \
+        .words = "life of the token in seconds; 900 when absent"                                   \
+    }
+#define REASON                                                                                     \
+    {                                                                                              \
+        .name = "reason", .type = FL_API_STRING, .max = FL_LIMIT_REASON,                           \
+        .words = "why, for the audit log"                                                          \
+    }
+#define DRY_RUN                                                                                    \
+    {                                                                                              \
+        .name = "dry_run", .type = FL_API_BOOLEAN, .words = "decide everything, change nothing"    \
+    }
+#define LIMIT(most)                                                                                \
+    {                                                                                              \
+        .name = "limit", .type = FL_API_INTEGER, .min = 1, .max = (most), .words = "rows at most"  \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
+
+/* --- what requests take --- */
+
+static const struct fl_api_field device_query[] = {
+    {.name = "after", .type = FL_API_NAME, .words = "the last id of the page before"},
+    {.name = "state", .type = FL_API_STRING, .values = device_states},
+    {.name = "posture", .type = FL_API_STRING, .values = postures},
+    {.name = "profile", .type = FL_API_NAME},
+    {.name = "site", .type = FL_API_STRING, .max = FL_LIMIT_SITE},
+    LIMIT(FL_LIMIT_PAGE),
+    END};
+static const struct fl_api_field device_body[] = {
+    {.name = "id", .type = FL_API_NAME, REQUIRED},
+    {.name = "profile", .type = FL_API_NAME, REQUIRED},
+    {.name = "site", .type = FL_API_STRING, .max = FL_LIMIT_SITE},
+    TTL,
+    END};
+static const struct fl_api_field token_body[] = {TTL, END};
+static const struct fl_api_field quarantine_body[] = {
+    {.name = "for_s",
+     .type = FL_API_INTEGER,
+     .min = 1,
+     .max = FL_LIMIT_ACTION_S,
+     .words = "ends by itself after so many seconds; without end when absent"},
+    REASON,
+    DRY_RUN,
+    END};
+static const struct fl_api_field action_body[] = {REASON, DRY_RUN, END};
+static const struct fl_api_field reading_query[] = {
+    {.name = "stream", .type = FL_API_NAME},
+    {.name = "from", .type = FL_API_TIME, .words = "not before"},
+    {.name = "until", .type = FL_API_TIME, .words = "before"},
+    {.name = "after",
+     .type = FL_API_INTEGER,
+     .max = INT64_MAX,
+     .words = "only those stored after this position, in that order; 0 begins"},
+    LIMIT(FL_LIMIT_READINGS_PAGE),
+    {.name = "order", .type = FL_API_STRING, .values = orders, .words = "by time; asc when absent"},
+    END};
+static const struct fl_api_field profile_body[] = {{.name = "text",
+                                                    .type = FL_API_STRING,
+                                                    REQUIRED,
+                                                    .max = FL_LIMIT_PROFILE_SIZE,
+                                                    .words = "the signed profile, byte for byte"},
+                                                   END};
+static const struct fl_api_field action_query[] = {
+    {.name = "after", .type = FL_API_INTEGER, .max = INT64_MAX},
+    {.name = "state", .type = FL_API_STRING, .values = action_states},
+    {.name = "device", .type = FL_API_NAME},
+    LIMIT(FL_LIMIT_PAGE),
+    END};
+static const struct fl_api_field audit_query[] = {
+    {.name = "after", .type = FL_API_INTEGER, .max = INT64_MAX}, LIMIT(FL_LIMIT_PAGE), END};
+static const struct fl_api_field invite_body[] = {
+    {.name = "name", .type = FL_API_NAME, REQUIRED}, TTL, END};
+static const struct fl_api_field claim_body[] = {
+    {.name = "token", .type = FL_API_STRING, REQUIRED, .max = FL_LIMIT_TOKEN_TEXT},
+    {.name = "name", .type = FL_API_NAME, REQUIRED},
+    END};
+
+/* --- what answers are made of --- */
+
+static const struct fl_api_field health_fields[] = {
+    {.name = "status", .type = FL_API_STRING, REQUIRED, .values = health_states},
+    {.name = "version", .type = FL_API_STRING, REQUIRED},
+    {.name = "devices", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "connected", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "uptime_s", .type = FL_API_INTEGER, REQUIRED},
+    END};
+static const struct fl_api_field credential_fields[] = {
+    {.name = "serial", .type = FL_API_STRING, REQUIRED},
+    {.name = "state", .type = FL_API_STRING, REQUIRED, .values = credential_states},
+    {.name = "not_before", .type = FL_API_TIME, REQUIRED},
+    {.name = "not_after", .type = FL_API_TIME, REQUIRED},
+    {.name = "key", .type = FL_API_STRING, REQUIRED, .words = "the id of its public key"},
+    END};
+static const struct fl_api_field device_fields[] = {
+    {.name = "id", .type = FL_API_NAME, REQUIRED},
+    {.name = "profile", .type = FL_API_NAME, REQUIRED},
+    {.name = "site", .type = FL_API_STRING, REQUIRED},
+    {.name = "state", .type = FL_API_STRING, REQUIRED, .values = device_states},
+    {.name = "posture", .type = FL_API_STRING, REQUIRED, .values = postures},
+    {.name = "posture_reason", .type = FL_API_STRING, REQUIRED},
+    {.name = "connected", .type = FL_API_BOOLEAN, REQUIRED},
+    {.name = "peer", .type = FL_API_STRING, REQUIRED, .nullable = true},
+    {.name = "last_seen", .type = FL_API_TIME, REQUIRED, .nullable = true},
+    {.name = "since", .type = FL_API_TIME, REQUIRED},
+    {.name = "until", .type = FL_API_TIME},
+    {.name = "created", .type = FL_API_TIME, REQUIRED},
+    {.name = "credential",
+     .type = FL_API_OBJECT,
+     REQUIRED,
+     .nullable = true,
+     .schema = "Credential"},
+    END};
+static const struct fl_api_field token_fields[] = {
+    {.name = "id", .type = FL_API_NAME, REQUIRED},
+    {.name = "token", .type = FL_API_STRING, REQUIRED, .words = "shown once, good once"},
+    {.name = "expires", .type = FL_API_TIME, REQUIRED},
+    {.name = "enrol", .type = FL_API_STRING, REQUIRED, .words = "the EST base URL"},
+    END};
+static const struct fl_api_field new_device_fields[] = {
+    {.name = "id", .type = FL_API_NAME, REQUIRED},
+    {.name = "profile", .type = FL_API_NAME, REQUIRED},
+    {.name = "site", .type = FL_API_STRING, REQUIRED},
+    {.name = "state", .type = FL_API_STRING, REQUIRED, .values = device_states},
+    {.name = "token", .type = FL_API_STRING, REQUIRED, .words = "shown once, good once"},
+    {.name = "expires", .type = FL_API_TIME, REQUIRED},
+    {.name = "enrol", .type = FL_API_STRING, REQUIRED, .words = "the EST base URL"},
+    END};
+static const struct fl_api_field outcome_fields[] = {
+    {.name = "action",
+     .type = FL_API_INTEGER,
+     REQUIRED,
+     .nullable = true,
+     .words = "its number; null in a dry run of something new"},
+    {.name = "device", .type = FL_API_NAME, REQUIRED},
+    {.name = "kind", .type = FL_API_STRING, REQUIRED, .values = outcome_kinds},
+    {.name = "state", .type = FL_API_STRING, REQUIRED, .values = action_states},
+    {.name = "reason", .type = FL_API_STRING, REQUIRED},
+    {.name = "until", .type = FL_API_TIME},
+    {.name = "dry_run", .type = FL_API_BOOLEAN, REQUIRED},
+    {.name = "sessions_closed", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "took_ms", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "effects", .type = FL_API_STRINGS, REQUIRED},
+    END};
+static const struct fl_api_field reading_fields[] = {
+    {.name = "t", .type = FL_API_TIME, REQUIRED},
+    {.name = "stream", .type = FL_API_NAME, REQUIRED},
+    {.name = "value", .type = FL_API_NUMBER, REQUIRED},
+    {.name = "position", .type = FL_API_INTEGER, REQUIRED},
+    END};
+static const struct fl_api_field stream_fields[] = {
+    {.name = "name", .type = FL_API_NAME, REQUIRED},
+    {.name = "unit", .type = FL_API_STRING, REQUIRED},
+    {.name = "min", .type = FL_API_NUMBER, REQUIRED, .nullable = true},
+    {.name = "max", .type = FL_API_NUMBER, REQUIRED, .nullable = true},
+    END};
+static const struct fl_api_field profile_fields[] = {
+    {.name = "name", .type = FL_API_NAME, REQUIRED},
+    {.name = "title", .type = FL_API_STRING, REQUIRED},
+    {.name = "vendor", .type = FL_API_STRING, REQUIRED},
+    {.name = "model", .type = FL_API_STRING, REQUIRED},
+    {.name = "version", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "state", .type = FL_API_STRING, REQUIRED, .values = profile_states},
+    {.name = "key_id", .type = FL_API_STRING, REQUIRED},
+    {.name = "publish", .type = FL_API_STRINGS, REQUIRED},
+    {.name = "subscribe", .type = FL_API_STRINGS, REQUIRED},
+    {.name = "streams", .type = FL_API_OBJECTS, REQUIRED, .schema = "Stream"},
+    {.name = "support_until", .type = FL_API_TIME, REQUIRED, .nullable = true},
+    {.name = "text", .type = FL_API_STRING},
+    END};
+static const struct fl_api_field action_fields[] = {
+    {.name = "id", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "device", .type = FL_API_NAME, REQUIRED},
+    {.name = "kind", .type = FL_API_STRING, REQUIRED, .values = action_kinds},
+    {.name = "state", .type = FL_API_STRING, REQUIRED, .values = action_states},
+    {.name = "reason", .type = FL_API_STRING, REQUIRED},
+    {.name = "by", .type = FL_API_STRING, REQUIRED},
+    {.name = "at", .type = FL_API_TIME, REQUIRED},
+    {.name = "until", .type = FL_API_TIME},
+    {.name = "undone_by", .type = FL_API_STRING},
+    END};
+static const struct fl_api_field record_fields[] = {
+    {.name = "seq", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "at", .type = FL_API_TIME, REQUIRED},
+    {.name = "who", .type = FL_API_STRING, REQUIRED},
+    {.name = "what", .type = FL_API_STRING, REQUIRED},
+    {.name = "object", .type = FL_API_STRING, REQUIRED},
+    {.name = "detail", .type = FL_API_OBJECT, REQUIRED},
+    {.name = "prev", .type = FL_API_STRING, REQUIRED},
+    {.name = "hash", .type = FL_API_STRING, REQUIRED},
+    END};
+static const struct fl_api_field verdict_fields[] = {
+    {.name = "valid", .type = FL_API_BOOLEAN, REQUIRED},
+    {.name = "records", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "head", .type = FL_API_STRING, REQUIRED},
+    {.name = "broken_at", .type = FL_API_INTEGER},
+    {.name = "detail", .type = FL_API_STRING},
+    END};
+static const struct fl_api_field principal_fields[] = {
+    {.name = "name", .type = FL_API_NAME, REQUIRED},
+    {.name = "created", .type = FL_API_TIME, REQUIRED},
+    {.name = "expires", .type = FL_API_TIME, REQUIRED},
+    {.name = "last_used", .type = FL_API_TIME, REQUIRED, .nullable = true},
+    END};
+static const struct fl_api_field invitation_fields[] = {
+    {.name = "name", .type = FL_API_NAME, REQUIRED},
+    {.name = "token", .type = FL_API_STRING, REQUIRED, .words = "shown once, good once"},
+    {.name = "expires", .type = FL_API_TIME, REQUIRED},
+    END};
+static const struct fl_api_field claimed_fields[] = {
+    {.name = "name", .type = FL_API_NAME, REQUIRED},
+    {.name = "credential", .type = FL_API_STRING, REQUIRED, .words = "shown once"},
+    {.name = "expires", .type = FL_API_TIME, REQUIRED},
+    END};
+static const struct fl_api_field problem_fields[] = {
+    {.name = "type", .type = FL_API_STRING, REQUIRED},
+    {.name = "title", .type = FL_API_STRING, REQUIRED},
+    {.name = "status", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "detail", .type = FL_API_STRING, REQUIRED},
+    END};
+
+const struct fl_api_schema fl_api_schemas[] = {
+    {"Health", health_fields},
+    {"Credential", credential_fields},
+    {"Device", device_fields},
+    {"NewDevice", new_device_fields},
+    {"Token", token_fields},
+    {"Outcome", outcome_fields},
+    {"Reading", reading_fields},
+    {"Stream", stream_fields},
+    {"Profile", profile_fields},
+    {"Action", action_fields},
+    {"Record", record_fields},
+    {"Verdict", verdict_fields},
+    {"Principal", principal_fields},
+    {"Invitation", invitation_fields},
+    {"Claimed", claimed_fields},
+    {"Problem", problem_fields},
+    {NULL, NULL},
+};
+
+/* --- the routes --- */
+
+#define API "/api/v1"
+
+const struct fl_api_route fl_api_routes[] = {
+    {"GET", API "/health", FL_API_OPEN, fl_api_get_health, "How the hub is", NULL, NULL, 200,
+     "Health", false},
+    {"GET", "/api/openapi.json", FL_API_OPEN, fl_api_get_openapi, "This document", NULL, NULL, 200,
+     NULL, false},
+    {"GET", API "/devices", FL_API_CREDENTIAL, fl_api_list_devices, "Devices, by id", device_query,
+     NULL, 200, "Device", true},
+    {"POST", API "/devices", FL_API_CREDENTIAL, fl_api_add_device,
+     "Expect a new device and make its enrolment token", NULL, device_body, 201, "NewDevice",
+     false},
+    {"GET", API "/devices/{id}", FL_API_CREDENTIAL, fl_api_get_device, "One device", NULL, NULL,
+     200, "Device", false},
+    {"POST", API "/devices/{id}/token", FL_API_CREDENTIAL, fl_api_new_token,
+     "A new enrolment token; the old one is void", NULL, token_body, 200, "Token", false},
+    {"POST", API "/devices/{id}/quarantine", FL_API_CREDENTIAL, fl_api_quarantine,
+     "Keep a device out, for a while or until it is released", NULL, quarantine_body, 200,
+     "Outcome", false},
+    {"POST", API "/devices/{id}/release", FL_API_CREDENTIAL, fl_api_release, "End its quarantine",
+     NULL, action_body, 200, "Outcome", false},
+    {"POST", API "/devices/{id}/revoke", FL_API_CREDENTIAL, fl_api_revoke,
+     "Revoke its certificates; it must enrol again", NULL, action_body, 200, "Outcome", false},
+    {"POST", API "/devices/{id}/retire", FL_API_CREDENTIAL, fl_api_retire,
+     "Take it out of service for good", NULL, action_body, 200, "Outcome", false},
+    {"GET", API "/devices/{id}/readings", FL_API_CREDENTIAL, fl_api_list_readings,
+     "Its readings, by time or in the order of storing", reading_query, NULL, 200, "Reading", true},
+    {"GET", API "/profiles", FL_API_CREDENTIAL, fl_api_list_profiles, "Profiles in force", NULL,
+     NULL, 200, "Profile", true},
+    {"POST", API "/profiles", FL_API_CREDENTIAL, fl_api_add_profile,
+     "Add a signed profile; 200 when it is there already, byte for byte", NULL, profile_body, 201,
+     "Profile", false},
+    {"GET", API "/profiles/{name}", FL_API_CREDENTIAL, fl_api_get_profile,
+     "One profile with its text", NULL, NULL, 200, "Profile", false},
+    {"GET", API "/actions", FL_API_CREDENTIAL, fl_api_list_actions, "Actions, by number",
+     action_query, NULL, 200, "Action", true},
+    {"POST", API "/actions/{id}/undo", FL_API_CREDENTIAL, fl_api_undo,
+     "The inverse of an active action", NULL, action_body, 200, "Outcome", false},
+    {"GET", API "/audit", FL_API_CREDENTIAL, fl_api_list_audit, "Audit records, by number",
+     audit_query, NULL, 200, "Record", true},
+    {"GET", API "/audit/verify", FL_API_CREDENTIAL, fl_api_verify_audit,
+     "Check the whole chain of the audit log", NULL, NULL, 200, "Verdict", false},
+    {"GET", API "/principals", FL_API_CREDENTIAL, fl_api_list_principals, "Administrators", NULL,
+     NULL, 200, "Principal", true},
+    {"POST", API "/principals", FL_API_CREDENTIAL, fl_api_invite_principal,
+     "A token with which an administrator can be claimed", NULL, invite_body, 201, "Invitation",
+     false},
+    {"POST", API "/principals/claim", FL_API_OPEN, fl_api_claim_principal,
+     "Trade a token for an administrator's credential", NULL, claim_body, 201, "Claimed", false},
+    {"DELETE", API "/principals/{name}", FL_API_CREDENTIAL, fl_api_remove_principal,
+     "Remove an administrator; its credential is void at once", NULL, NULL, 204, NULL, false},
+    {.method = NULL},
+};

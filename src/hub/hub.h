@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The hub's control plane as an engine: messages of front and signer and API calls in, messages and
+ * answers out. It decides and remembers (through the services, in fl_store) and does no I/O of its
+ * own; control.c gives it sockets, a loop and a database, the tests give it a fake front, a fake
+ * signer and a faulty store. One thread. Time comes from the given clock.
+ */
+#ifndef FL_HUB_HUB_H
+#define FL_HUB_HUB_H
+
+#include "base/world.h"
+#include "codec/msg.h"
+#include "hub/config.h"
+#include "hub/session_table.h"
+#include "service/action.h"
+#include "service/enrolment.h"
+#include "service/posture.h"
+#include "service/profile_store.h"
+
+struct fl_hub;
+
+/* Where an answer goes: the front's request number, or an exchange of the local door. */
+struct fl_api_caller {
+    void *exchange; /* NULL: the front */
+    uint64_t request;
+};
+
+struct fl_hub_host {
+    /* False: that process is away or does not keep up. */
+    bool (*to_front)(void *self, const struct fl_msg *msg);
+    bool (*to_signer)(void *self, const struct fl_msg *msg);
+    /* Unsent bytes to the front: a snapshot waits while there are many. */
+    size_t (*front_unsent)(void *self);
+    /* `content_type` NULL: no body. */
+    void (*answer)(void *self, struct fl_api_caller caller, int status, const char *content_type,
+                   struct fl_slice body);
+    void *self;
+};
+
+/* A certificate being issued. */
+struct fl_hub_sign {
+    struct fl_list node;
+    uint64_t id;       /* of the SIGN message */
+    fl_time_t give_up; /* monotonic */
+    bool server;       /* else for a device */
+    bool orphan;       /* the front that asked has gone */
+    bool renewal;
+    uint64_t front_request;
+    char device[FL_NAME_MAX + 1];
+    char peer[FL_LIMIT_ADDRESS + 1];
+};
+
+/* A change whose answer waits until the front has made it true. */
+struct fl_hub_wait {
+    struct fl_list node;
+    uint64_t seq;
+    fl_time_t started; /* monotonic */
+    fl_time_t give_up;
+    struct fl_api_caller caller;
+    struct fl_outcome outcome;
+};
+
+/* A check of the audit log, in steps. */
+struct fl_hub_verify {
+    struct fl_list node;
+    struct fl_api_caller caller;
+    struct fl_audit_check *check;
+};
+
+struct fl_hub {
+    struct fl_store store;
+    const struct fl_clock *clock;
+    const struct fl_random *random;
+    struct fl_hub_host host;
+    struct fl_hub_config config;
+    const struct fl_profile_keys *profile_keys;
+    fl_time_t started; /* monotonic */
+
+    struct fl_enrolment enrolment;
+    struct fl_session_table sessions;
+    struct fl_buffer issuing; /* certificates, from the signer; empty until it said hello */
+    struct fl_buffer root;
+    uint8_t root_sha256[32];
+    bool front_up;
+    bool signer_up;
+
+    bool in_snapshot;
+    char snapshot_after[FL_NAME_MAX + 1];
+    uint64_t snapshot_devices;
+
+    uint64_t last_sign;
+    struct fl_list signs;
+    size_t sign_count;
+    uint64_t last_seq;
+    struct fl_list waits;
+    size_t wait_count;
+    struct fl_list verifies;
+    size_t verify_count;
+
+    struct fl_buffer batches; /* READINGS frames of this round: u64 batch, u32 size, records */
+    uint64_t claims;          /* of administrators' credentials, since the start */
+    uint64_t readings_stored; /* since the start, redeliveries too */
+};
+
+/* `hub` is the caller's and stays where it is. The store becomes the hub's. */
+void fl_hub_init(struct fl_hub *hub, struct fl_store store, const struct fl_clock *clock,
+                 const struct fl_random *random, const struct fl_hub_host *host,
+                 const struct fl_hub_config *config, const struct fl_profile_keys *keys);
+void fl_hub_free(struct fl_hub *hub);
+
+void fl_hub_front_up(struct fl_hub *hub);
+void fl_hub_front_down(struct fl_hub *hub);
+void fl_hub_signer_up(struct fl_hub *hub);
+void fl_hub_signer_down(struct fl_hub *hub);
+
+void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg);
+void fl_hub_from_signer(struct fl_hub *hub, const struct fl_msg *msg);
+
+/* At the end of a loop round: stores the readings of the round in one transaction and tells the
+ * front. */
+void fl_hub_flush(struct fl_hub *hub);
+
+/* Everything that time does. Returns in how many milliseconds it wants to be called again. */
+fl_time_t fl_hub_tick(struct fl_hub *hub);
+
+/* --- among the files of this folder --- */
+
+static inline fl_time_t fl_hub_now(const struct fl_hub *hub)
+{
+    return fl_clock_now(hub->clock);
+}
+
+bool fl_hub_has_signer(const struct fl_hub *hub); /* its certificates are known */
+/* Starts the snapshot for the front, when front and certificates are there. */
+void fl_hub_start_snapshot(struct fl_hub *hub);
+bool fl_hub_pump_snapshot(struct fl_hub *hub); /* true: more to do */
+void fl_hub_push_profile(struct fl_hub *hub, const struct fl_profile_record *record);
+/* Tells the front what the device may do now. `seq` 0: no answer wanted. */
+bool fl_hub_push_device(struct fl_hub *hub, const struct fl_device *device, uint64_t seq);
+
+/* Pushes the device of a change that was committed and answers the caller once the front has made
+ * it true, or says why it has not. `started` is monotonic. */
+void fl_hub_answer_applied(struct fl_hub *hub, struct fl_api_caller caller, fl_time_t started,
+                           const struct fl_outcome *outcome);
+void fl_hub_applied(struct fl_hub *hub, const struct fl_msg_applied *applied);
+void fl_hub_tick_waits(struct fl_hub *hub, bool front_gone);
+
+/* Writes down that something was refused, within the device's allowance. `detail` is taken over. */
+void fl_hub_audit_refusal(struct fl_hub *hub, struct fl_slice device, const char *what,
+                          json_t *detail);
+
+void fl_hub_enrol(struct fl_hub *hub, const struct fl_msg_enrol *request);
+void fl_hub_server_csr(struct fl_hub *hub, const struct fl_msg_server_csr *request);
+void fl_hub_sign_result(struct fl_hub *hub, const struct fl_msg_sign_result *result);
+void fl_hub_tick_signs(struct fl_hub *hub, bool signer_gone);
+void fl_hub_orphan_signs(struct fl_hub *hub);
+
+#endif

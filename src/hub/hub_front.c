@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the front says: readings, sessions, refusals, API calls. */
+#include "hub/hub.h"
+
+#include "base/log.h"
+#include "hub/api.h"
+#include "service/audit.h"
+#include "service/telemetry.h"
+
+#include <stdio.h>
+
+#define TAG "hub"
+#define BATCH_HEAD 12
+#define FLUSH_BYTES (4 * 1024 * 1024)
+
+/* --- readings: all batches of a loop round in one transaction --- */
+
+static void readings_done(struct fl_hub *hub, uint64_t batch, enum fl_error error,
+                          const char *detail)
+{
+    struct fl_msg msg = {.type = fl_msg_type_readings_done};
+
+    msg.as.readings_done.batch = batch;
+    msg.as.readings_done.error = (uint32_t)error;
+    msg.as.readings_done.detail = fl_slice_str(detail);
+    (void)hub->host.to_front(hub->host.self, &msg);
+}
+
+static void keep_batch(struct fl_hub *hub, const struct fl_msg_readings *readings)
+{
+    uint64_t batch = readings->batch;
+    uint32_t size = (uint32_t)readings->records.size;
+    size_t count = 0;
+    struct fl_context ctx = {0};
+
+    if (fl_telemetry_check(readings->records, &count, &ctx) != FL_OK) {
+        fl_log(FL_LOG_ERROR, TAG, "%s", ctx.text);
+        readings_done(hub, batch, FL_EPARSE, ctx.text);
+        return;
+    }
+    hub->readings_stored += count;
+    if (!fl_buffer_reserve(&hub->batches, BATCH_HEAD + size)) {
+        readings_done(hub, batch, FL_ENOMEM, "out of memory");
+        hub->batches.failed = false;
+        return;
+    }
+    (void)fl_buffer_append(&hub->batches, &batch, sizeof batch);
+    (void)fl_buffer_append(&hub->batches, &size, sizeof size);
+    (void)fl_buffer_append_slice(&hub->batches, readings->records);
+    if (fl_buffer_slice(&hub->batches).size > FLUSH_BYTES)
+        fl_hub_flush(hub);
+}
+
+static bool next_batch(struct fl_slice *in, uint64_t *batch, struct fl_slice *records)
+{
+    uint32_t size = 0;
+
+    if (in->size < BATCH_HEAD)
+        return false;
+    memcpy(batch, in->data, sizeof *batch);
+    memcpy(&size, in->data + sizeof *batch, sizeof size);
+    *records = fl_slice(in->data + BATCH_HEAD, size);
+    *in = fl_slice_from(*in, BATCH_HEAD + size);
+    return true;
+}
+
+void fl_hub_flush(struct fl_hub *hub)
+{
+    struct fl_slice in = fl_buffer_slice(&hub->batches);
+    struct fl_slice records = {0};
+    uint64_t batch = 0;
+    struct fl_context ctx = {0};
+    enum fl_error error = FL_OK;
+
+    if (in.size == 0)
+        return;
+    error = fl_store_begin(&hub->store, &ctx);
+    if (error == FL_OK) {
+        while (error == FL_OK && next_batch(&in, &batch, &records))
+            error = fl_telemetry_append(&hub->store, records, &ctx);
+        error = fl_store_end(&hub->store, error, &ctx);
+    }
+    if (error != FL_OK)
+        fl_log(FL_LOG_ERROR, TAG, "readings cannot be stored: %s", ctx.text);
+    in = fl_buffer_slice(&hub->batches);
+    while (next_batch(&in, &batch, &records))
+        readings_done(hub, batch, error, ctx.text);
+    fl_buffer_clear(&hub->batches);
+}
+
+/* --- sessions and refusals --- */
+
+/* Refusals are evidence, but a device that keeps knocking must not fill the log. */
+void fl_hub_audit_refusal(struct fl_hub *hub, struct fl_slice device, const char *what,
+                          json_t *detail)
+{
+    char who[FL_NAME_MAX + 8];
+    char object[FL_NAME_MAX + 1];
+    struct fl_device known = {0};
+    bool is_known = fl_registry_get(&hub->store, device, &known, NULL) == FL_OK;
+    /* Names that nobody registered share one allowance. */
+    struct fl_session *session =
+        fl_session_get(&hub->sessions, is_known ? device : fl_slice(NULL, 0));
+    struct fl_context ctx = {0};
+    struct fl_audit_entry entry = {.who = who, .what = what, .object = object};
+    enum fl_error error = FL_OK;
+
+    entry.at = fl_hub_now(hub);
+    if (!session || !fl_session_may_audit(session, entry.at)) {
+        json_decref(detail);
+        return;
+    }
+    if (session->suppressed)
+        (void)json_object_set_new(detail, "not_recorded_before",
+                                  json_integer((json_int_t)session->suppressed));
+    session->suppressed = 0;
+    (void)fl_str_copy_slice(object, sizeof object, device);
+    (void)snprintf(who, sizeof who, "device:%s", object);
+    entry.detail = detail;
+    error = fl_store_begin(&hub->store, &ctx);
+    if (error != FL_OK) {
+        json_decref(detail);
+    } else {
+        error = fl_audit_append(&hub->store, &entry, &ctx);
+        error = fl_store_end(&hub->store, error, &ctx);
+    }
+    if (error != FL_OK)
+        fl_log(FL_LOG_ERROR, TAG, "a refusal cannot be recorded: %s", ctx.text);
+}
+
+static json_t *text_of(struct fl_slice text)
+{
+    return json_stringn(text.size ? (const char *)text.data : "", text.size);
+}
+
+static void session_event(struct fl_hub *hub, const struct fl_msg_session *event)
+{
+    struct fl_session *session = NULL;
+
+    if (fl_slice_is(event->event, "refused")) {
+        fl_hub_audit_refusal(hub, event->device, "session.refused",
+                             json_pack("{s:o, s:o, s:o}", "peer", text_of(event->peer), "serial",
+                                       text_of(event->serial), "reason", text_of(event->reason)));
+        return;
+    }
+    if (!fl_name_valid(event->device))
+        return;
+    session = fl_session_get(&hub->sessions, event->device);
+    if (!session)
+        return;
+    if (fl_slice_is(event->event, "connected"))
+        fl_session_connected(&hub->sessions, session, event->peer, event->at);
+    else if (fl_slice_is(event->event, "disconnected"))
+        fl_session_disconnected(&hub->sessions, session, event->at);
+    fl_log(FL_LOG_DEBUG, TAG, "device %s %.*s", session->device, FL_SLICE_ARGS(event->event));
+}
+
+static void refused(struct fl_hub *hub, const struct fl_msg_refused *event)
+{
+    char what[32];
+
+    (void)snprintf(what, sizeof what, "%.*s.refused", FL_SLICE_ARGS(event->what));
+    fl_hub_audit_refusal(hub, event->device, what,
+                         json_pack("{s:o, s:o, s:I}", "topic", text_of(event->topic), "reason",
+                                   text_of(event->reason), "count", (json_int_t)event->count));
+}
+
+/* --- the API, when it comes over HTTPS --- */
+
+static void api_request(struct fl_hub *hub, const struct fl_msg_api_request *request)
+{
+    struct fl_api_request call = {.caller = {.request = request->request},
+                                  .method = request->method,
+                                  .path = request->path,
+                                  .query = request->query,
+                                  .body = request->body,
+                                  .bearer = request->bearer};
+
+    fl_api_call(hub, &call);
+}
+
+void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
+{
+    switch (msg->type) {
+    case fl_msg_type_readings:
+        keep_batch(hub, &msg->as.readings);
+        break;
+    case fl_msg_type_session:
+        session_event(hub, &msg->as.session);
+        break;
+    case fl_msg_type_refused:
+        refused(hub, &msg->as.refused);
+        break;
+    case fl_msg_type_applied:
+        fl_hub_applied(hub, &msg->as.applied);
+        break;
+    case fl_msg_type_enrol:
+        fl_hub_enrol(hub, &msg->as.enrol);
+        break;
+    case fl_msg_type_server_csr:
+        fl_hub_server_csr(hub, &msg->as.server_csr);
+        break;
+    case fl_msg_type_api_request:
+        api_request(hub, &msg->as.api_request);
+        break;
+    case fl_msg_type_start:
+    case fl_msg_type_channel:
+    case fl_msg_type_listen:
+    case fl_msg_type_ready:
+    case fl_msg_type_lost:
+    case fl_msg_type_config:
+    case fl_msg_type_profile:
+    case fl_msg_type_device:
+    case fl_msg_type_device_gone:
+    case fl_msg_type_snapshot_end:
+    case fl_msg_type_server_cert:
+    case fl_msg_type_enrol_result:
+    case fl_msg_type_readings_done:
+    case fl_msg_type_api_response:
+    case fl_msg_type_signer_hello:
+    case fl_msg_type_sign:
+    case fl_msg_type_sign_result:
+        fl_log(FL_LOG_WARN, TAG, "the front sent '%s'", fl_msg_name(msg->type));
+        break;
+    }
+}

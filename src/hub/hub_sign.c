@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Certificates: what the front asks for, the signer issues and the hub records. */
+#include "hub/hub.h"
+
+#include "base/log.h"
+#include "trust/cert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TAG "enrol"
+#define SIGN_MS 5000
+#define SERVER_LIFE_S (7 * 24 * 3600)
+#define DEVICE_LIFE_S (7 * 24 * 3600)
+#define RETRY_S 2
+
+/* --- answers to the front --- */
+
+struct verdict {
+    enum fl_error error;
+    const char *detail;
+    uint32_t retry_after_s;
+    struct fl_slice certificate;
+    fl_time_t not_after;
+};
+
+static void answer_enrol(struct fl_hub *hub, uint64_t request, const struct verdict *v)
+{
+    struct fl_msg msg = {.type = fl_msg_type_enrol_result};
+
+    msg.as.enrol_result.request = request;
+    msg.as.enrol_result.error = (uint32_t)v->error;
+    msg.as.enrol_result.detail = fl_slice_str(v->detail);
+    msg.as.enrol_result.retry_after_s = v->retry_after_s;
+    msg.as.enrol_result.certificate = v->certificate;
+    (void)hub->host.to_front(hub->host.self, &msg);
+}
+
+static void answer_server(struct fl_hub *hub, const struct verdict *v)
+{
+    struct fl_msg msg = {.type = fl_msg_type_server_cert};
+
+    msg.as.server_cert.error = (uint32_t)v->error;
+    msg.as.server_cert.detail = fl_slice_str(v->detail);
+    msg.as.server_cert.certificate = v->certificate;
+    msg.as.server_cert.not_after = v->not_after;
+    (void)hub->host.to_front(hub->host.self, &msg);
+}
+
+/* Takes the pending certificate out of the books and tells who waits for it. */
+static void conclude(struct fl_hub *hub, struct fl_hub_sign *sign, const struct verdict *v)
+{
+    fl_list_remove(&sign->node);
+    hub->sign_count--;
+    if (!sign->server)
+        fl_enrolment_end(&hub->enrolment, fl_slice_str(sign->device));
+    if (v->error != FL_OK)
+        fl_log(FL_LOG_WARN, TAG, "%s: %s", sign->server ? "server certificate" : sign->device,
+               v->detail);
+    if (!sign->orphan && sign->server)
+        answer_server(hub, v);
+    else if (!sign->orphan)
+        answer_enrol(hub, sign->front_request, v);
+    free(sign);
+}
+
+/* --- asking the signer --- */
+
+static bool ask_signer(struct fl_hub *hub, const struct fl_hub_sign *sign, const char *name,
+                       uint32_t validity_s, struct fl_slice csr)
+{
+    struct fl_msg msg = {.type = fl_msg_type_sign};
+
+    msg.as.sign.request = sign->id;
+    msg.as.sign.kind = fl_slice_str(sign->server ? "server" : "device");
+    msg.as.sign.name = fl_slice_str(name);
+    msg.as.sign.validity_s = validity_s;
+    msg.as.sign.csr = csr;
+    return hub->signer_up && hub->host.to_signer(hub->host.self, &msg);
+}
+
+static struct fl_hub_sign *new_sign(struct fl_hub *hub)
+{
+    struct fl_hub_sign *sign = calloc(1, sizeof *sign);
+
+    if (!sign)
+        return NULL;
+    sign->id = ++hub->last_sign;
+    sign->give_up = fl_clock_monotonic(hub->clock) + SIGN_MS;
+    fl_list_push(&hub->signs, &sign->node);
+    hub->sign_count++;
+    return sign;
+}
+
+static uint32_t life_of(const struct fl_hub *hub, const struct fl_device *device)
+{
+    struct fl_profile_record record = {0};
+    struct fl_profile profile = {0};
+    uint32_t life_s = DEVICE_LIFE_S;
+
+    if (fl_profile_store_get(&hub->store, fl_slice_str(device->profile), &record, NULL) == FL_OK &&
+        fl_profile_store_parse(&record, &profile, NULL) == FL_OK) {
+        if (profile.certificate_life_s)
+            life_s = profile.certificate_life_s;
+        fl_profile_free(&profile);
+    }
+    fl_profile_record_free(&record);
+    return life_s;
+}
+
+void fl_hub_enrol(struct fl_hub *hub, const struct fl_msg_enrol *request)
+{
+    static const struct verdict away = {
+        .error = FL_EBUSY, .detail = "the signer is away", .retry_after_s = RETRY_S};
+    static const struct verdict no_memory = {.error = FL_ENOMEM, .detail = "out of memory"};
+    struct fl_enrolment_request asked = {.device = request->device,
+                                         .token = request->token,
+                                         .serial = request->serial,
+                                         .peer = request->peer};
+    struct fl_device device = {0};
+    struct fl_context ctx = {0};
+    struct verdict v = {0};
+    struct fl_hub_sign *sign = NULL;
+
+    v.error = fl_enrolment_begin(&hub->enrolment, &hub->store, &asked, fl_hub_now(hub), &device,
+                                 &v.retry_after_s, &ctx);
+    if (v.error != FL_OK) {
+        v.detail = ctx.text;
+        fl_log(FL_LOG_WARN, TAG, "%.*s from %.*s refused: %s", FL_SLICE_ARGS(request->device),
+               FL_SLICE_ARGS(request->peer), ctx.text);
+        answer_enrol(hub, request->request, &v);
+        fl_hub_audit_refusal(hub, request->device, "enrol.refused",
+                             json_pack("{s:s%, s:s}", "peer", (const char *)request->peer.data,
+                                       request->peer.size, "reason", ctx.text));
+        return;
+    }
+    sign = new_sign(hub);
+    if (!sign) {
+        fl_enrolment_end(&hub->enrolment, request->device);
+        answer_enrol(hub, request->request, &no_memory);
+        return;
+    }
+    sign->renewal = request->token.size == 0;
+    sign->front_request = request->request;
+    (void)fl_str_copy(sign->device, sizeof sign->device, device.id);
+    (void)fl_str_copy_slice(sign->peer, sizeof sign->peer, request->peer);
+    if (!ask_signer(hub, sign, sign->device, life_of(hub, &device), request->csr))
+        conclude(hub, sign, &away);
+}
+
+void fl_hub_server_csr(struct fl_hub *hub, const struct fl_msg_server_csr *request)
+{
+    static const struct verdict away = {.error = FL_EBUSY, .detail = "the signer is away"};
+    static const struct verdict no_memory = {.error = FL_ENOMEM, .detail = "out of memory"};
+    struct fl_hub_sign *sign = new_sign(hub);
+
+    if (!sign) {
+        answer_server(hub, &no_memory);
+        return;
+    }
+    sign->server = true;
+    if (!ask_signer(hub, sign, hub->config.hosts[0], SERVER_LIFE_S, request->csr))
+        conclude(hub, sign, &away);
+}
+
+/* --- what the signer answers --- */
+
+/* The signer is trusted to issue, not to be obeyed blindly: what is recorded is what the
+ * certificate says. */
+static enum fl_error read_credential(const struct fl_hub_sign *sign, struct fl_slice certificate,
+                                     struct fl_credential *c, struct fl_context *ctx)
+{
+    struct fl_cert_info info = {0};
+    X509 *x509 = NULL;
+    enum fl_error error = fl_cert_read(certificate, &info, ctx);
+
+    if (error == FL_OK && (info.kind != FL_CERT_DEVICE || strcmp(info.name, sign->device) != 0))
+        error = fl_fail(ctx, FL_EAUTH, "the signer issued a certificate for something else");
+    if (error == FL_OK)
+        error = fl_cert_x509(certificate, &x509, ctx);
+    if (error == FL_OK)
+        error = fl_key_id(X509_get0_pubkey(x509), c->key);
+    X509_free(x509);
+    (void)fl_str_copy(c->serial, sizeof c->serial, info.serial);
+    (void)fl_str_copy(c->device, sizeof c->device, sign->device);
+    c->state = FL_CREDENTIAL_ISSUED;
+    c->not_before = info.not_before;
+    c->not_after = info.not_after;
+    return error;
+}
+
+static enum fl_error record_credential(struct fl_hub *hub, const struct fl_hub_sign *sign,
+                                       const struct fl_credential *c, struct fl_device *device,
+                                       struct fl_context *ctx)
+{
+    enum fl_error error = fl_store_begin(&hub->store, ctx);
+
+    if (error != FL_OK)
+        return error;
+    error = fl_enrolment_finish(&hub->store, sign->renewal, c, sign->peer, fl_hub_now(hub), device,
+                                ctx);
+    return fl_store_end(&hub->store, error, ctx);
+}
+
+static void device_issued(struct fl_hub *hub, struct fl_hub_sign *sign,
+                          const struct fl_msg_sign_result *result)
+{
+    struct fl_credential c = {0};
+    struct fl_device device = {0};
+    struct fl_context ctx = {0};
+    struct verdict v = {.certificate = result->certificate, .detail = ""};
+
+    /* Nobody would get it: the token stays good for another try. */
+    if (sign->orphan) {
+        conclude(hub, sign, &v);
+        return;
+    }
+    v.error = read_credential(sign, result->certificate, &c, &ctx);
+    if (v.error == FL_OK)
+        v.error = record_credential(hub, sign, &c, &device, &ctx);
+    if (v.error != FL_OK) {
+        v.certificate = fl_slice(NULL, 0);
+        v.detail = ctx.text;
+    } else {
+        fl_log(FL_LOG_INFO, TAG, "device %s has certificate %s", device.id, c.serial);
+        /* Before the answer, so that the device can connect as soon as it has it. */
+        (void)fl_hub_push_device(hub, &device, ++hub->last_seq);
+    }
+    conclude(hub, sign, &v);
+}
+
+void fl_hub_sign_result(struct fl_hub *hub, const struct fl_msg_sign_result *result)
+{
+    struct fl_hub_sign *sign = NULL;
+    char detail[513];
+    struct verdict v = {.detail = detail};
+
+    FL_LIST_EACH(node, &hub->signs)
+    if (fl_container_of(node, struct fl_hub_sign, node)->id == result->request)
+        sign = fl_container_of(node, struct fl_hub_sign, node);
+    if (!sign)
+        return; /* it came too late */
+    (void)fl_str_copy_slice(detail, sizeof detail, result->detail);
+    v.error = (enum fl_error)result->error;
+    if (v.error != FL_OK) {
+        conclude(hub, sign, &v);
+    } else if (sign->server) {
+        v.certificate = result->certificate;
+        v.not_after = result->not_after;
+        conclude(hub, sign, &v);
+    } else {
+        device_issued(hub, sign, result);
+    }
+}
+
+void fl_hub_tick_signs(struct fl_hub *hub, bool signer_gone)
+{
+    fl_time_t now = fl_clock_monotonic(hub->clock);
+
+    FL_LIST_EACH(node, &hub->signs)
+    {
+        struct fl_hub_sign *sign = fl_container_of(node, struct fl_hub_sign, node);
+        struct verdict v = {.error = FL_EBUSY, .retry_after_s = RETRY_S};
+
+        v.detail = signer_gone ? "the signer has gone away" : "the signer does not answer";
+        if (signer_gone || now >= sign->give_up)
+            conclude(hub, sign, &v);
+    }
+}
+
+void fl_hub_orphan_signs(struct fl_hub *hub)
+{
+    FL_LIST_EACH(node, &hub->signs)
+    fl_container_of(node, struct fl_hub_sign, node)->orphan = true;
+}
