@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Many clients in disorder, from a seed: writers that number their messages, drop and start again
+ * from the first unacknowledged; readers with persistent sessions that drop, stall and acknowledge
+ * late and out of order; noise. A failure prints its seed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "test/unit/broker_rig.h"
+
+enum { WRITERS = 5, READERS = 5, NOISE = 3, MESSAGES = 60, STEPS = 6000, LATE = 64, RUNS = 25 };
+
+struct writer {
+    unsigned next;
+    unsigned acknowledged; /* all below */
+    unsigned base;         /* packet identifier 1 of this connection is this message */
+};
+
+struct reader {
+    unsigned expected[WRITERS];
+    uint16_t late[LATE]; /* not acknowledged yet */
+    size_t late_count;
+};
+
+struct sim {
+    struct rig rig;
+    struct writer writers[WRITERS];
+    struct reader readers[READERS];
+    uint64_t seed;
+    uint64_t state;
+};
+
+static uint32_t below(struct sim *sim, uint32_t limit)
+{
+    sim->state ^= sim->state << 13;
+    sim->state ^= sim->state >> 7;
+    sim->state ^= sim->state << 17;
+    return (uint32_t)(sim->state >> 20) % limit;
+}
+
+static enum fl_mqtt_version version_of(size_t index)
+{
+    return index % 2 ? FL_MQTT_3 : FL_MQTT_5;
+}
+
+static struct rig_client *client_of(struct sim *sim, size_t index)
+{
+    return &sim->rig.clients[index];
+}
+
+static void join(struct sim *sim, size_t index, bool clean)
+{
+    char name[16];
+
+    (void)snprintf(name, sizeof name, "dev-%zu", index);
+    (void)rig_join(&sim->rig, index, name, version_of(index), clean);
+}
+
+static void writer_hear(struct sim *sim, size_t w)
+{
+    struct writer *writer = &sim->writers[w];
+    struct fl_mqtt_packet packet;
+
+    while (rig_next(client_of(sim, w), &packet) == FL_OK) {
+        assert_int_equal(packet.type, FL_MQTT_PUBACK);
+        assert_int_equal(packet.as.ack.reason, 0);
+        /* In order: each acknowledges the next. */
+        assert_int_equal(writer->base + packet.as.ack.packet_id - 1, writer->acknowledged);
+        writer->acknowledged++;
+    }
+}
+
+static void writer_step(struct sim *sim, size_t w)
+{
+    struct writer *writer = &sim->writers[w];
+    struct rig_client *client = client_of(sim, w);
+    char topic[16];
+    char payload[16];
+
+    if (!client->conn) {
+        join(sim, w, true);
+        writer->next = writer->base = writer->acknowledged;
+    } else if (below(sim, 12) == 0) {
+        writer_hear(sim, w);
+        rig_drop(client);
+    } else if (writer->next < MESSAGES && writer->next < writer->acknowledged + 15) {
+        (void)snprintf(topic, sizeof topic, "s/%zu/x", w);
+        (void)snprintf(payload, sizeof payload, "%u", writer->next);
+        rig_send_publish(client, topic, payload, (uint16_t)(writer->next - writer->base + 1));
+        writer->next++;
+    } else {
+        writer_hear(sim, w);
+    }
+}
+
+static void read_message(struct sim *sim, struct reader *reader,
+                         const struct fl_mqtt_packet *packet)
+{
+    char text[16] = {0};
+    size_t w = 0;
+    unsigned value = 0;
+
+    assert_int_equal(packet->type, FL_MQTT_PUBLISH);
+    assert_int_equal(packet->as.publish.qos, 1);
+    w = (size_t)(packet->as.publish.topic.data[2] - '0');
+    memcpy(text, packet->as.publish.payload.data, packet->as.publish.payload.size);
+    value = (unsigned)strtoul(text, NULL, 10);
+    if (value > reader->expected[w])
+        fail_msg("seed %llu: writer %zu: %u came, %u was next", (unsigned long long)sim->seed, w,
+                 value, reader->expected[w]);
+    if (value == reader->expected[w])
+        reader->expected[w]++;
+}
+
+static void reader_hear(struct sim *sim, size_t r, bool at_once)
+{
+    struct reader *reader = &sim->readers[r];
+    struct rig_client *client = client_of(sim, WRITERS + r);
+    struct fl_mqtt_packet packet;
+
+    while (rig_next(client, &packet) == FL_OK) {
+        read_message(sim, reader, &packet);
+        if (!at_once && below(sim, 3) == 0 && reader->late_count < LATE)
+            reader->late[reader->late_count++] = packet.as.publish.packet_id;
+        else
+            rig_ack(client, packet.as.publish.packet_id);
+    }
+    while (reader->late_count && (at_once || below(sim, 2))) {
+        size_t pick = below(sim, (uint32_t)reader->late_count);
+        uint16_t id = reader->late[pick];
+        reader->late[pick] = reader->late[--reader->late_count];
+        rig_ack(client, id);
+    }
+}
+
+static void reader_step(struct sim *sim, size_t r)
+{
+    struct rig_client *client = client_of(sim, WRITERS + r);
+
+    if (!client->conn) {
+        join(sim, WRITERS + r, false);
+    } else if (below(sim, 8) == 0) {
+        rig_drop(client); /* what it heard and did not read is gone with it */
+        sim->readers[r].late_count = 0;
+    } else {
+        reader_hear(sim, r, false);
+    }
+}
+
+static void noise_step(struct sim *sim, size_t n)
+{
+    static const char *const words[] = {"s/#", "+/0/x", "a/b", "#", "s/1/+"};
+    struct rig_client *client = client_of(sim, WRITERS + READERS + n);
+    uint8_t junk[8];
+
+    if (!client->conn) {
+        join(sim, WRITERS + READERS + n, below(sim, 2) != 0);
+        fl_buffer_clear(&client->heard);
+        client->taken = 0;
+    } else if (client->closed || below(sim, 5) == 0) {
+        rig_drop(client);
+    } else if (below(sim, 2)) {
+        struct fl_mqtt_filter filter = {.filter = fl_slice_str(words[below(sim, 5)]), .qos = 1};
+        struct fl_mqtt_packet packet = {.type = FL_MQTT_SUBSCRIBE};
+        struct fl_buffer filters = FL_BUFFER(100);
+        assert_ok(fl_mqtt_put_filter(&filters, FL_MQTT_SUBSCRIBE, &filter));
+        packet.as.subscribe.packet_id = 1;
+        packet.as.subscribe.filters = fl_buffer_slice(&filters);
+        rig_send(client, &packet);
+        fl_buffer_free(&filters);
+    } else {
+        for (size_t i = 0; i < sizeof junk; i++)
+            junk[i] = (uint8_t)below(sim, 256);
+        (void)rig_say(client, fl_slice(junk, sizeof junk));
+    }
+}
+
+static void settle_some(struct sim *sim, size_t keep)
+{
+    struct rig *rig = &sim->rig;
+
+    while (rig->token_count > keep) {
+        size_t pick = below(sim, (uint32_t)rig->token_count);
+        uint64_t token = rig->tokens[pick];
+        rig->tokens[pick] = rig->tokens[--rig->token_count];
+        fl_broker_settle(rig->broker, token, 0, rig->now);
+        rig_flush(rig);
+    }
+}
+
+static void check_counts(struct sim *sim)
+{
+    struct fl_broker_counts counts;
+    uint64_t connections = 0;
+
+    for (size_t i = 0; i < RIG_CLIENTS; i++)
+        connections += sim->rig.clients[i].conn != NULL;
+    fl_broker_count(sim->rig.broker, &counts);
+    assert_int_equal(counts.connections, connections);
+    assert_true(counts.sessions <= WRITERS + READERS + NOISE);
+    assert_true(counts.subscriptions >= READERS);
+}
+
+static bool all_written(struct sim *sim)
+{
+    for (size_t w = 0; w < WRITERS; w++)
+        if (sim->writers[w].acknowledged < MESSAGES)
+            return false;
+    return true;
+}
+
+static void step(struct sim *sim)
+{
+    uint32_t what = below(sim, WRITERS + READERS + NOISE + 1);
+
+    if (what < WRITERS)
+        writer_step(sim, what);
+    else if (what < WRITERS + READERS)
+        reader_step(sim, what - WRITERS);
+    else if (what < WRITERS + READERS + NOISE)
+        noise_step(sim, what - WRITERS - READERS);
+    else
+        settle_some(sim, below(sim, 8));
+    sim->rig.now += below(sim, 20);
+    fl_broker_tick(sim->rig.broker, sim->rig.now);
+    rig_flush(&sim->rig);
+}
+
+/* Everybody comes back and reads to the end. */
+static void finish(struct sim *sim)
+{
+    for (size_t r = 0; r < READERS; r++) {
+        rig_drop(client_of(sim, WRITERS + r));
+        sim->readers[r].late_count = 0;
+        join(sim, WRITERS + r, false);
+        for (int round = 0; round < 100; round++)
+            reader_hear(sim, r, true);
+        for (size_t w = 0; w < WRITERS; w++)
+            if (sim->readers[r].expected[w] != MESSAGES)
+                fail_msg("seed %llu: reader %zu has %u of writer %zu",
+                         (unsigned long long)sim->seed, r, sim->readers[r].expected[w], w);
+    }
+}
+
+static void run(struct sim *sim, uint64_t seed)
+{
+    *sim = (struct sim){.seed = seed, .state = seed * 0x9E3779B97F4A7C15U};
+    rig_init(&sim->rig);
+    sim->rig.verdict = FL_BROKER_KEEP;
+    for (size_t r = 0; r < READERS; r++) {
+        join(sim, WRITERS + r, false);
+        assert_int_equal(rig_subscribe(client_of(sim, WRITERS + r), "s/#", 1), 1);
+    }
+    for (int i = 0; i < STEPS && !all_written(sim); i++) {
+        step(sim);
+        if (i % 50 == 0)
+            check_counts(sim);
+    }
+    settle_some(sim, 0);
+    assert_true(all_written(sim));
+    finish(sim);
+    rig_free(&sim->rig);
+}
+
+static void acknowledged_messages_reach_persistent_subscribers_in_order(void **state)
+{
+    struct sim *sim = malloc(sizeof *sim);
+    (void)state;
+
+    assert_non_null(sim);
+    for (uint64_t seed = 1; seed <= RUNS; seed++)
+        run(sim, seed);
+    free(sim);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(acknowledged_messages_reach_persistent_subscribers_in_order),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
