@@ -65,6 +65,7 @@ static void free_retained(void *self, struct fl_topic_entry *entry)
 void fl_broker_free(struct fl_broker *broker)
 {
     struct fl_map_node *node = NULL;
+    struct fl_map_node *next = NULL;
 
     if (!broker)
         return;
@@ -74,8 +75,10 @@ void fl_broker_free(struct fl_broker *broker)
                 broker->slots[i].conn->session->conn = NULL;
             conn_free(broker->slots[i].conn);
         }
-    while ((node = fl_map_next(&broker->sessions, NULL)) != NULL)
+    for (node = fl_map_next(&broker->sessions, NULL); node; node = next) {
+        next = fl_map_next(&broker->sessions, node);
         fl_broker_session_destroy(broker, fl_container_of(node, struct fl_broker_session, by_key));
+    }
     if (broker->retained.root) {
         fl_topic_index_each(&broker->retained, free_retained, broker);
         fl_topic_index_free(&broker->retained);
@@ -93,10 +96,12 @@ void fl_broker_free(struct fl_broker *broker)
 
 void fl_broker_arm(struct fl_broker *broker, struct fl_broker_timer *timer, fl_time_t due)
 {
-    /* It is in since its owner was made, so that moving it cannot fail. */
+    enum fl_error error = FL_OK;
+
+    /* It is in since its owner was made, and moving one that is in cannot fail. */
     fl_assert(timer->node.position != 0);
-    if (fl_heap_set(&broker->timers, &timer->node, due) != FL_OK)
-        fl_assert(false && "a timer that is in the heap can be moved");
+    error = fl_heap_set(&broker->timers, &timer->node, due);
+    fl_assert(error == FL_OK);
 }
 
 void fl_broker_touch(struct fl_broker_conn *conn)
