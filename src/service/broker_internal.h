@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The insides of the broker, shared by its four files: broker.c (verbs, timers), broker_packets.c
- * (what a client says), broker_session.c (sessions and their queues), broker_route.c (messages,
- * routing, retained). A message is one allocation that queues, windows and the retained store share
- * by reference; a session outlives its connection; a device groups what one identity has here.
+ * The insides of the broker, shared by its files: broker.c (verbs, timers), broker_packets.c
+ * (what a client says), broker_session.c (sessions and their queues), broker_message.c,
+ * broker_route.c (routing, retained). A message is one allocation that queues, windows and the
+ * retained store share by reference; a session outlives its connection; a device groups what one
+ * identity has here.
  */
 #ifndef FL_SERVICE_BROKER_INTERNAL_H
 #define FL_SERVICE_BROKER_INTERNAL_H
@@ -210,7 +211,7 @@ FL_MUST_USE enum fl_error fl_broker_subscribe(struct fl_broker *broker,
                                               struct fl_broker_subscription **subscription);
 void fl_broker_unsubscribe(struct fl_broker *broker, struct fl_broker_subscription *subscription);
 
-/* broker_route.c */
+/* broker_message.c */
 struct fl_broker_message *fl_broker_message_new(struct fl_broker *broker,
                                                 const struct fl_broker_input *input);
 struct fl_broker_message *fl_broker_message_ref(struct fl_broker_message *message);
@@ -218,6 +219,10 @@ void fl_broker_message_unref(struct fl_broker_message *message);
 struct fl_slice fl_broker_message_topic(const struct fl_broker_message *message);
 struct fl_slice fl_broker_message_properties(const struct fl_broker_message *message);
 struct fl_slice fl_broker_message_payload(const struct fl_broker_message *message);
+/* One more subscription identifier for the copy to this target. */
+bool fl_broker_target_add_id(struct fl_broker_target *target, uint32_t id);
+
+/* broker_route.c */
 /* True if `topic` is within the limits of a broker. */
 bool fl_broker_topic_fits(struct fl_slice topic);
 /* May this be retained, too? `device` is NULL for the hub itself. */

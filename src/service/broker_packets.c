@@ -35,7 +35,7 @@ static uint8_t take_will(struct fl_broker_conn *conn, const struct fl_mqtt_will 
         .topic = will->topic,
         .payload = will->payload,
         .properties = will->properties,
-        .qos = will->qos,
+        .qos = will->qos ? 1 : 0,
         .retain = will->retain,
     };
     struct fl_mqtt_properties properties;
@@ -43,7 +43,9 @@ static uint8_t take_will(struct fl_broker_conn *conn, const struct fl_mqtt_will 
 
     if (!will->present)
         return 0;
-    if (will->qos > 1)
+    /* A will's QoS speaks to subscribers only, and none has more than 1. MQTT 5 demands a refusal.
+     */
+    if (will->qos > 1 && conn->mqtt.version == FL_MQTT_5)
         return FL_MQTT_QOS_UNSUPPORTED;
     if (!fl_broker_topic_fits(will->topic))
         return FL_MQTT_TOPIC_INVALID;

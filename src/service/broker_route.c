@@ -3,70 +3,6 @@
 
 #include <stdlib.h>
 
-struct fl_broker_message *fl_broker_message_new(struct fl_broker *broker,
-                                                const struct fl_broker_input *input)
-{
-    struct fl_broker_message *message = NULL;
-    struct fl_slice properties = {0};
-    uint8_t *at = NULL;
-
-    if (input->properties.size) {
-        fl_buffer_clear(&broker->scratch);
-        if (fl_mqtt_put_forwarded(input->properties, &broker->scratch) != FL_OK)
-            return NULL;
-        properties = fl_buffer_slice(&broker->scratch);
-    }
-    message = malloc(sizeof *message + input->topic.size + properties.size + input->payload.size);
-    if (!message)
-        return NULL;
-    *message = (struct fl_broker_message){
-        .refs = 1,
-        .topic_size = (uint32_t)input->topic.size,
-        .properties_size = (uint32_t)properties.size,
-        .payload_size = (uint32_t)input->payload.size,
-        .expires = input->expires,
-        .qos = input->qos,
-        .retain = input->retain,
-    };
-    at = message->bytes;
-    memcpy(at, input->topic.data, input->topic.size);
-    at += input->topic.size;
-    if (properties.size)
-        memcpy(at, properties.data, properties.size);
-    at += properties.size;
-    if (input->payload.size)
-        memcpy(at, input->payload.data, input->payload.size);
-    return message;
-}
-
-struct fl_broker_message *fl_broker_message_ref(struct fl_broker_message *message)
-{
-    message->refs++;
-    return message;
-}
-
-void fl_broker_message_unref(struct fl_broker_message *message)
-{
-    if (message && --message->refs == 0)
-        free(message);
-}
-
-struct fl_slice fl_broker_message_topic(const struct fl_broker_message *message)
-{
-    return fl_slice(message->bytes, message->topic_size);
-}
-
-struct fl_slice fl_broker_message_properties(const struct fl_broker_message *message)
-{
-    return fl_slice(message->bytes + message->topic_size, message->properties_size);
-}
-
-struct fl_slice fl_broker_message_payload(const struct fl_broker_message *message)
-{
-    return fl_slice(message->bytes + message->topic_size + message->properties_size,
-                    message->payload_size);
-}
-
 bool fl_broker_topic_fits(struct fl_slice topic)
 {
     return topic.size <= FL_LIMIT_MQTT_TOPIC &&
@@ -174,28 +110,6 @@ static void retain(struct fl_broker *broker, const struct fl_broker_input *input
         broker->counts.dropped++;
 }
 
-static bool add_id(struct fl_broker_target *target, uint32_t id)
-{
-    uint32_t count = target->ids ? target->ids[0] : 0;
-    uint32_t *ids = NULL;
-
-    if (target->id == 0 && !target->ids) {
-        target->id = id;
-        return true;
-    }
-    ids = realloc(target->ids, (count + 3) * sizeof *ids);
-    if (!ids)
-        return false;
-    if (!target->ids) {
-        ids[1] = target->id;
-        count = 1;
-    }
-    ids[++count] = id;
-    ids[0] = count;
-    target->ids = ids;
-    return true;
-}
-
 struct collect {
     struct fl_broker *broker;
     const struct fl_broker_session *from;
@@ -234,7 +148,7 @@ static void collect_target(void *self, struct fl_topic_entry *entry)
     if (subscription->no_local && subscription->session == collect->from)
         return;
     target = target_for(collect->broker, subscription->session);
-    if (!target || (subscription->id && !add_id(target, subscription->id))) {
+    if (!target || (subscription->id && !fl_broker_target_add_id(target, subscription->id))) {
         collect->broker->counts.dropped++;
         return;
     }

@@ -292,6 +292,29 @@ static void a_will_that_may_not_be_said_is_refused_at_once(void **state)
     assert_string_equal(rig->refused, "connect gone: not authorized");
 }
 
+static void a_will_of_qos_2_is_refused_only_where_the_client_was_told(void **state)
+{
+    struct rig *rig = *state;
+    struct fl_mqtt_packet packet;
+    uint16_t id = 0;
+
+    rig_join(rig, 0, "watcher", FL_MQTT_5, true);
+    assert_int_equal(rig_subscribe(&rig->clients[0], "gone", 2), 1);
+    for (size_t i = 1; i <= 2; i++) {
+        enum fl_mqtt_version version = i == 1 ? FL_MQTT_5 : FL_MQTT_3;
+        packet = rig_connect_packet(version, "cam-01", true);
+        packet.as.connect.will =
+            (struct fl_mqtt_will){.present = true, .qos = 2, .topic = fl_slice_str("gone")};
+        rig_send_connect(rig_attach(rig, i, "cam-01"), &packet);
+        rig_expect(&rig->clients[i], FL_MQTT_CONNACK, &packet);
+        assert_int_equal(packet.as.connack.reason, version == FL_MQTT_5 ? 0x9B : 0);
+        rig_drop(&rig->clients[i]);
+    }
+    id = rig_expect_publish(&rig->clients[0], "gone", "");
+    assert_int_not_equal(id, 0);
+    rig_expect_nothing(&rig->clients[0]);
+}
+
 static void a_retained_message_meets_later_subscribers(void **state)
 {
     struct rig *rig = *state;
@@ -533,6 +556,7 @@ int main(void)
         CLAIM(a_will_is_said_only_when_the_device_could_not),
         CLAIM(a_delayed_will_waits_for_the_device_to_return),
         CLAIM(a_will_that_may_not_be_said_is_refused_at_once),
+        CLAIM(a_will_of_qos_2_is_refused_only_where_the_client_was_told),
         CLAIM(a_retained_message_meets_later_subscribers),
         CLAIM(messages_expire_where_they_wait),
         CLAIM(one_device_cannot_fill_the_retained_store),
