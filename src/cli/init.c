@@ -186,13 +186,12 @@ static bool print_json(const struct typed *typed, const struct fl_init_result *r
         (void)json_array_append_new(
             profiles,
             json_stringn(fl_shipped_profiles[i].file, strcspn(fl_shipped_profiles[i].file, ".")));
-    object =
-        json_pack("{s:s, s:o, s:i, s:i, s:s, s:b, s:o, s:s, s:s, s:s, s:s}", "dir", result->place,
-                  "hosts", hosts, "mqtt_port", typed->options.mqtt_port, "https_port",
-                  typed->options.https_port, "root_sha256", result->root_sha256, "root_key_sealed",
-                  typed->options.root_passphrase != NULL, "profiles", profiles, "profile_key",
-                  result->profile_key, "principal", FL_INIT_ADMIN, "token", result->token,
-                  "expires", fl_time_format(result->token_expires, expires));
+    object = json_pack("{s:s, s:o, s:i, s:i, s:s, s:b, s:o, s:s, s:s, s:s, s:s}", "dir",
+                       result->place, "hosts", hosts, "mqtt_port", typed->options.mqtt_port,
+                       "https_port", typed->options.https_port, "root_sha256", result->root_sha256,
+                       "root_key_sealed", typed->passphrase_source != NULL, "profiles", profiles,
+                       "profile_key", result->profile_key, "principal", FL_INIT_ADMIN, "token",
+                       result->token, "expires", fl_time_format(result->token_expires, expires));
     done = object && json_dumpf(object, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
     json_decref(object);
     return done;
@@ -200,7 +199,7 @@ static bool print_json(const struct typed *typed, const struct fl_init_result *r
 
 static void print_root_key(const struct typed *typed, const struct fl_init_result *result)
 {
-    if (typed->options.root_passphrase)
+    if (typed->passphrase_source)
         (void)printf("\nThe root key is sealed with your passphrase. Move it off this machine:\n"
                      "  %s/keys/root.key\n",
                      result->place);
@@ -275,6 +274,7 @@ static int run(struct typed *typed, struct fl_init_result *result)
         (void)fl_fail_in(&ctx, error, "%s", typed->dir);
     }
     explicit_bzero(&passphrase, sizeof passphrase);
+    typed->options.root_passphrase = NULL;
     if (error != FL_OK) {
         char shown[sizeof ctx.text];
 

@@ -169,20 +169,6 @@ enum fl_error fl_init_dir_file(struct fl_init_dir *dir, const char *name, unsign
     return error;
 }
 
-enum fl_error fl_init_dir_owner(struct fl_init_dir *dir, const char *name, unsigned id,
-                                struct fl_context *ctx)
-{
-    char path[FL_INIT_PATH_MAX];
-    enum fl_error error = FL_OK;
-
-    if (geteuid() != 0)
-        return FL_OK;
-    error = join(path, dir->stage, name, ctx);
-    if (error == FL_OK && lchown(path, id, id) != 0)
-        error = fail(ctx, name);
-    return error;
-}
-
 static int sync_one(const char *path, const struct stat *stat, int type, struct FTW *at)
 {
     int fd = -1;

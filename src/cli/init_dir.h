@@ -27,9 +27,6 @@ FL_MUST_USE enum fl_error fl_init_dir_folder(struct fl_init_dir *dir, const char
 /* `name` is relative to the folder; it is on stable storage when this returns. */
 FL_MUST_USE enum fl_error fl_init_dir_file(struct fl_init_dir *dir, const char *name, unsigned mode,
                                            struct fl_slice contents, struct fl_context *ctx);
-/* Gives a file or folder to the user and group `id`; does nothing unless we are root. */
-FL_MUST_USE enum fl_error fl_init_dir_owner(struct fl_init_dir *dir, const char *name, unsigned id,
-                                            struct fl_context *ctx);
 /* Puts it into its place; `last` is the file whose presence says that all is there. After a failure
  * the place is as it was. */
 FL_MUST_USE enum fl_error fl_init_dir_publish(struct fl_init_dir *dir, const char *last,

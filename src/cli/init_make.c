@@ -17,10 +17,6 @@
 #define ISSUING_LIFE (1826 * DAY_MS) /* 5 years */
 #define TOKEN_LIFE DAY_MS
 
-/* The users that the signer and the control process become when the hub is started as root
- * (docs/design/hub-directory.md). */
-enum { UID_SIGNER = 61401, UID_CONTROL = 61402 };
-
 enum { SECRET = 0600, PUBLIC = 0644 };
 
 /* Everything while it is made. */
@@ -135,9 +131,6 @@ static enum fl_error make_authorities(struct making *m)
 
 static enum fl_error put_authorities(struct making *m)
 {
-    /* root.key stays with the caller: the signer has no use for it. */
-    static const char *const of_signer[] = {"keys/issuing.key", "keys/issuing.pem", "keys/root.pem",
-                                            "keys"};
     enum fl_error error = put_key(m, "keys/root.key", m->root_key, m->options->root_passphrase);
 
     if (error == FL_OK)
@@ -148,8 +141,6 @@ static enum fl_error put_authorities(struct making *m)
         error = put_certificate(m, "keys/issuing.pem", fl_buffer_slice(&m->issuing_der));
     if (error == FL_OK)
         error = put_certificate(m, "ca.pem", fl_buffer_slice(&m->root_der));
-    for (size_t i = 0; error == FL_OK && i < sizeof of_signer / sizeof of_signer[0]; i++)
-        error = fl_init_dir_owner(&m->dir, of_signer[i], UID_SIGNER, m->ctx);
     return error;
 }
 
@@ -222,7 +213,6 @@ static enum fl_error put_admin(struct making *m, const uint8_t secret[FL_TOKEN_S
     struct fl_buffer text = FL_BUFFER(4096);
     json_t *record = NULL;
     char *dumped = NULL;
-    enum fl_error error = FL_OK;
 
     fl_token_check_hash(secret, digest);
     fl_hex(hex, sizeof hex, fl_slice(digest, sizeof digest));
@@ -234,12 +224,7 @@ static enum fl_error put_admin(struct making *m, const uint8_t secret[FL_TOKEN_S
         return fl_fail(m->ctx, FL_ENOMEM, "state/first-admin: out of memory");
     (void)fl_buffer_printf(&text, "%s\n", dumped);
     free(dumped);
-    error = put(m, "state/first-admin", SECRET, &text);
-    if (error == FL_OK)
-        error = fl_init_dir_owner(&m->dir, "state/first-admin", UID_CONTROL, m->ctx);
-    if (error == FL_OK)
-        error = fl_init_dir_owner(&m->dir, "state", UID_CONTROL, m->ctx);
-    return error;
+    return put(m, "state/first-admin", SECRET, &text);
 }
 
 static enum fl_error make_token(struct making *m, const struct fl_random *random)

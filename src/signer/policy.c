@@ -29,7 +29,7 @@ static enum fl_error judge_server(const struct fl_signer_policy *policy, struct 
                        "it)",
                        shown);
     for (size_t i = 0; i < policy->host_count; i++)
-        ours = ours || strcmp(policy->hosts[i], csr_name) == 0;
+        ours = ours || fl_slice_is(fl_slice_str(csr_name), policy->hosts[i]);
     if (!ours)
         return fl_fail(ctx, FL_EDENIED, "the request is for '%s', which is not a host of hub.conf",
                        fl_str_printable(shown, sizeof shown, fl_slice_str(csr_name)));

@@ -124,16 +124,19 @@ static enum fl_error add_key_identifiers(X509 *certificate, X509 *issuer, struct
     enum fl_error error = FL_OK;
 
     if (!own || !authority || X509_pubkey_digest(certificate, EVP_sha256(), digest, &size) != 1 ||
-        ASN1_OCTET_STRING_set(own, digest, KEY_IDENTIFIER_SIZE) != 1)
+        ASN1_OCTET_STRING_set(own, digest, KEY_IDENTIFIER_SIZE) != 1) {
         error = fl_crypto_fail(ctx, "key identifier");
-    if (error == FL_OK)
-        error = add_extension(certificate, NID_subject_key_identifier, own, false, ctx);
-    if (error == FL_OK && issuer) {
-        authority->keyid = theirs ? ASN1_OCTET_STRING_dup(theirs) : NULL;
-        error = authority->keyid ? add_extension(certificate, NID_authority_key_identifier,
-                                                 authority, false, ctx)
-                                 : fl_fail(ctx, FL_EINVAL, "the issuer has no key identifier");
+        goto out;
     }
+    error = add_extension(certificate, NID_subject_key_identifier, own, false, ctx);
+    if (error != FL_OK || !issuer)
+        goto out;
+    authority->keyid = theirs ? ASN1_OCTET_STRING_dup(theirs) : NULL;
+    if (authority->keyid)
+        error = add_extension(certificate, NID_authority_key_identifier, authority, false, ctx);
+    else
+        error = fl_fail(ctx, FL_EINVAL, "the issuer has no key identifier");
+out:
     AUTHORITY_KEYID_free(authority);
     ASN1_OCTET_STRING_free(own);
     return error;

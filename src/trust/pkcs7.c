@@ -57,6 +57,7 @@ enum fl_error fl_pkcs7_each(struct fl_slice der,
                             struct fl_context *ctx)
 {
     const unsigned char *at = der.data;
+    const STACK_OF(X509) *all = NULL;
     PKCS7 *bag = NULL;
     enum fl_error error = FL_OK;
 
@@ -67,8 +68,10 @@ enum fl_error fl_pkcs7_each(struct fl_slice der,
         error = fl_der_refuse(ctx, FL_EPARSE, "not PKCS #7 with certificates");
     else if (sk_X509_num(bag->d.sign->cert) <= 0)
         error = fl_der_refuse(ctx, FL_EPARSE, "no certificate in PKCS #7");
-    for (int i = 0; error == FL_OK && i < sk_X509_num(bag->d.sign->cert); i++)
-        error = visit_one(sk_X509_value(bag->d.sign->cert, i), visit, to, ctx);
+    else
+        all = bag->d.sign->cert;
+    for (int i = 0; error == FL_OK && all && i < sk_X509_num(all); i++)
+        error = visit_one(sk_X509_value(all, i), visit, to, ctx);
     PKCS7_free(bag);
     ERR_clear_error();
     return error;

@@ -1,0 +1,207 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""fairlead-signer by itself: we are its parent and its hub, and speak the frames of codec/msg by hand."""
+import os
+import pathlib
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import unittest
+
+from harness import BIN, run, wait_for
+
+START, CHANNEL, READY, LOST = 1, 2, 4, 5
+SIGNER_HELLO, SIGN, SIGN_RESULT = 48, 49, 50
+OK, PARSE, DENIED, AUTH, INVAL = 0, 2, 8, 9, 1
+
+
+def text(value):
+    data = value if isinstance(value, bytes) else str(value).encode()
+    return struct.pack("<I", len(data)) + data
+
+
+def frame(kind, *fields):
+    body = struct.pack("<H", kind) + b"".join(fields)
+    return struct.pack("<I", len(body)) + body
+
+
+class Reader:
+    """The fields of a frame, one after the other."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def number(self, form):
+        size = struct.calcsize(form)
+        value = struct.unpack(form, self.data[:size])[0]
+        self.data = self.data[size:]
+        return value
+
+    def bytes(self):
+        size = self.number("<I")
+        value, self.data = self.data[:size], self.data[size:]
+        return value
+
+
+def receive(sock):
+    """(type, fields), or None at the end."""
+    head = b""
+    while len(head) < 4:
+        got = sock.recv(4 - len(head))
+        if not got:
+            return None
+        head += got
+    size, body = struct.unpack("<I", head)[0], b""
+    while len(body) < size:
+        got = sock.recv(size - len(body))
+        if not got:
+            return None
+        body += got
+    return struct.unpack("<H", body[:2])[0], Reader(body[2:])
+
+
+class Signer(unittest.TestCase):
+    def setUp(self):
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="fairlead-test-"))
+        os.chmod(self.work, 0o755)
+        self.dir = self.work / "hub"
+        run(BIN / "fairlead", "init", self.dir, "--host", "hub.example.net,127.0.0.1")
+        if os.geteuid() == 0:  # what fairlead-hub does before it starts its children
+            for path in (self.dir / "keys", *(self.dir / "keys").iterdir()):
+                if path.name != "root.key":
+                    os.chown(path, 61401, 61401)
+        self.process = None
+        self.sockets = []
+        self.log = open(self.work / "log", "w+b")
+
+    def tearDown(self):
+        for sock in self.sockets:
+            sock.close()
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.log.seek(0)
+        log = self.log.read().decode(errors="replace")
+        self.log.close()
+        for mark in ("ERROR: AddressSanitizer", "runtime error:"):
+            self.assertNotIn(mark, log)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def start(self):
+        self.parent, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        number = child.fileno()
+        self.process = subprocess.Popen([BIN / "fairlead-signer"], stderr=self.log, pass_fds=(3,) if number == 3 else (),
+                                        preexec_fn=None if number == 3 else lambda: os.dup2(number, 3), close_fds=False)
+        child.close()
+        self.sockets.append(self.parent)
+        self.parent.settimeout(30)
+        self.parent.sendall(frame(START, text(self.dir), text("info")))
+
+    def ready(self):
+        self.start()
+        kind, _ = receive(self.parent)
+        self.assertEqual(kind, READY)
+
+    def channel(self):
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        socket.send_fds(self.parent, [frame(CHANNEL, text("hub"))], [theirs.fileno()])
+        theirs.close()
+        self.sockets.append(mine)
+        mine.settimeout(30)
+        kind, fields = receive(mine)
+        self.assertEqual(kind, SIGNER_HELLO)
+        self.issuing, self.root = fields.bytes(), fields.bytes()
+        return mine
+
+    def csr(self, name, *args):
+        path = self.work / "csr.der"
+        run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+            self.work / "key.pem", "-subj", f"/CN={name}", "-outform", "DER", "-out", path, *args)
+        return path.read_bytes()
+
+    def sign(self, hub, kind, name, csr, validity_s=7 * 86400):
+        hub.sendall(frame(SIGN, struct.pack("<Q", 9), text(kind), text(name), struct.pack("<I", validity_s), text(csr)))
+        kind, fields = receive(hub)
+        self.assertEqual(kind, SIGN_RESULT)
+        self.assertEqual(fields.number("<Q"), 9)
+        error, detail, certificate = fields.number("<I"), fields.bytes().decode(), fields.bytes()
+        if error == OK:
+            self.assertEqual(detail, "")
+        else:
+            self.assertNotEqual(detail, "")
+            self.assertEqual(certificate, b"")
+        return error, detail, certificate
+
+    def verify(self, certificate, purpose):
+        for name, der in (("leaf", certificate), ("issuing", self.issuing)):
+            (self.work / f"{name}.der").write_bytes(der)
+            run("openssl", "x509", "-inform", "DER", "-in", self.work / f"{name}.der", "-out", self.work / f"{name}.pem")
+        run("openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile", self.dir / "ca.pem", "-untrusted",
+            self.work / "issuing.pem", self.work / "leaf.pem")
+
+    def test_it_issues_what_openssl_verifies(self):
+        self.ready()
+        hub = self.channel()
+        error, _, certificate = self.sign(hub, "device", "cam-01", self.csr("cam-01"))
+        self.assertEqual(error, OK)
+        self.verify(certificate, "sslclient")
+        error, _, certificate = self.sign(hub, "server", "hub.example.net", self.csr("hub.example.net"))
+        self.assertEqual(error, OK)
+        self.verify(certificate, "sslserver")
+        shown = run("openssl", "x509", "-in", self.work / "leaf.pem", "-noout", "-ext", "subjectAltName").stdout
+        self.assertIn("DNS:hub.example.net, IP Address:127.0.0.1", shown)
+
+    def test_it_refuses_what_its_policy_forbids_whatever_the_hub_says(self):
+        self.ready()
+        hub = self.channel()
+        csr = self.csr("cam-01")
+        self.assertEqual(self.sign(hub, "root", "cam-01", csr)[0], DENIED)
+        self.assertEqual(self.sign(hub, "device", "cam-02", csr)[0], DENIED)
+        self.assertEqual(self.sign(hub, "server", "evil.example.net", self.csr("evil.example.net"))[0], DENIED)
+        self.assertEqual(self.sign(hub, "device", "cam-01", csr, 31 * 86400)[0], INVAL)
+        self.assertEqual(self.sign(hub, "device", "cam-01", csr + b"\0")[0], PARSE)
+        self.assertEqual(self.sign(hub, "device", "cam-01", csr[:-1] + bytes([csr[-1] ^ 1]))[0], AUTH)
+        self.assertEqual(self.sign(hub, "device", "cam-01", self.csr("cam-01", "-addext", "basicConstraints=CA:TRUE"))[0],
+                         DENIED)
+        self.assertEqual(self.sign(hub, "device", "cam-01", csr)[0], OK)
+
+    def test_a_hub_that_breaks_the_contract_loses_its_channel(self):
+        for nonsense in (b"\xff" * 64, frame(999), frame(SIGN, b"short"), frame(20, struct.pack("<Q", 1))):
+            self.ready()
+            hub = self.channel()
+            hub.sendall(nonsense)
+            self.assertIsNone(receive(hub))
+            self.process.kill()
+            self.process.wait()
+
+    def test_a_new_channel_replaces_the_old_one(self):
+        self.ready()
+        old = self.channel()
+        new = self.channel()
+        self.assertIsNone(receive(old))
+        self.assertEqual(self.sign(new, "device", "cam-01", self.csr("cam-01"))[0], OK)
+
+    def test_it_cannot_do_anything_else(self):
+        self.ready()
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        self.assertIn("Seccomp:\t2", status)
+        self.assertIn("NoNewPrivs:\t1", status)
+        if os.geteuid() == 0:
+            self.assertIn("Uid:\t61401\t61401\t61401\t61401", status)
+
+    def test_it_does_not_start_with_a_key_that_others_can_read(self):
+        os.chmod(self.dir / "keys/issuing.key", 0o644)
+        self.start()
+        self.assertEqual(self.process.wait(30), 78)
+        wait_for(lambda: "others can read this key" in (self.work / "log").read_text(), say="words in the log")
+
+    def test_it_ends_with_its_parent(self):
+        self.ready()
+        self.parent.close()
+        self.assertEqual(self.process.wait(30), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
