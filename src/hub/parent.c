@@ -27,6 +27,8 @@
 #define SETTLED_MS 10000
 /* How long a process may take to end when asked to. */
 #define END_MS 5000
+/* A second wish to end after this long means at once. */
+#define AGAIN_MS 500
 /* Between the end of a process's control channel and its death. */
 #define GRACE_MS 1000
 /* Before the hub was ever ready: deaths after which trying again is hopeless. */
@@ -69,6 +71,7 @@ struct parent {
     struct process processes[FL_ROLE_COUNT]; /* as fl_roles */
     bool announced;                          /* "ready" was written */
     bool stopping;
+    fl_time_t stopping_at;
     enum fl_error error; /* why it gave up */
     struct fl_context *ctx;
 };
@@ -104,6 +107,7 @@ static void stop_all(struct parent *p)
     if (p->stopping)
         return;
     p->stopping = true;
+    p->stopping_at = fl_loop_now(p->loop);
     for (size_t i = 0; i < FL_ROLE_COUNT; i++)
         fl_loop_stop_timer(p->loop, &p->processes[i].timer);
     stop_next(p);
@@ -427,7 +431,10 @@ static void on_signal(void *self, int number)
         reap(p);
         return;
     }
-    if (p->stopping) { /* asked twice: at once */
+    if (p->stopping) {
+        /* Some senders signal a process and then its group: that is one wish, not impatience. */
+        if (fl_loop_now(p->loop) - p->stopping_at < AGAIN_MS)
+            return;
         for (size_t i = 0; i < FL_ROLE_COUNT; i++)
             kill_process(&p->processes[i], "asked to end a second time");
         return;

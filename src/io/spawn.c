@@ -78,6 +78,9 @@ static _Noreturn void become(const char *path, int fd, int report, pid_t parent,
 
     (void)snprintf(name, sizeof name, "%s", slash ? slash + 1 : path);
     reset_signals();
+    /* What a terminal or a service manager sends to the parent's group is for the parent to hear;
+     * it ends its children in order. */
+    (void)setpgid(0, 0);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent)
         _exit(1);
     if (place_descriptors(fd, report) == 0)

@@ -2,7 +2,8 @@
  *
  * Starts a program of ours as a child: standard input is /dev/null, standard output goes to
  * standard error (the parent's output is the parent's), descriptor 3 is what it was given, nothing
- * else is open, the environment is bare, and the child dies with its parent.
+ * else is open, the environment is bare, the child has a process group of its own and dies with its
+ * parent.
  */
 #ifndef FL_IO_SPAWN_H
 #define FL_IO_SPAWN_H
