@@ -76,7 +76,7 @@ void fl_child_channel_lost(struct fl_child *child, enum fl_msg_from peer, const 
     struct fl_msg msg = {.type = fl_msg_type_lost};
 
     fl_log(FL_LOG_WARN, "child", "channel to %s: %s", fl_role_of(peer)->name, why);
-    msg.as.lost.peer = fl_slice_str(fl_role_of(peer)->name);
+    msg.as.lost.peer = fl_slice_str(fl_role_of(peer)->peer);
     msg.as.lost.violation = strncmp(why, FL_CHANNEL_CLOSED, strlen(FL_CHANNEL_CLOSED)) != 0;
     msg.as.lost.why = fl_slice_str(why);
     send_to_parent(child, &msg);

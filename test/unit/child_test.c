@@ -129,6 +129,7 @@ static void on_message(void *self, struct fl_channel *channel, const struct fl_m
     if (msg->type == fl_msg_type_lost) {
         w->lost_messages++;
         w->violation = msg->as.lost.violation == 1;
+        assert_slice_equal(msg->as.lost.peer, "hub"); /* as CHANNEL names it */
         (void)fl_str_copy_slice(w->why, sizeof w->why, msg->as.lost.why);
     }
 }
