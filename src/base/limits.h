@@ -98,9 +98,6 @@ enum {
 
     /* Hub */
     FL_LIMIT_DEVICES = 1000000,
-    FL_LIMIT_BATCHES = 64 * 1024 * 1024, /* bytes of readings waiting for one commit */
-    FL_LIMIT_REFUSALS_AUDITED = 10,      /* per device and minute; the rest is counted */
-    FL_LIMIT_VERIFIES = 8,               /* checks of the audit log at once */
     FL_LIMIT_PRINCIPALS = 1000,
     FL_LIMIT_PRINCIPAL_S = 30 * 24 * 3600, /* how long an administrator's credential lives */
     FL_LIMIT_ACTION_S = 365 * 24 * 3600,
@@ -108,6 +105,10 @@ enum {
     FL_LIMIT_PAGE = 1000, /* rows of one API answer but for readings */
 
     /* Agent */
+    FL_LIMIT_AGENT_LINE = 8192, /* of a CSV file or standard input */
+    FL_LIMIT_AGENT_SENSORS = 16,
+    FL_LIMIT_AGENT_STREAMS = 1024,
+    FL_LIMIT_CSV_COLUMNS = 64,
     FL_LIMIT_OUTBOX_BYTES = 256 * 1024 * 1024,
     FL_LIMIT_OUTBOX_RECORD = 64 * 1024,
     FL_LIMIT_OUTBOX_SEGMENT = 1024 * 1024,
