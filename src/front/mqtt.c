@@ -183,7 +183,9 @@ static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
 
     if (!c->attached || c->ending)
         return bytes.size;
-    if (!fl_readings_full(m->readings))
+    if (fl_readings_full(m->readings))
+        fl_broker_hold(c->attached);
+    else
         fl_broker_receive(c->attached, bytes, now(m), &taken);
     touch(m);
     if (c->ending)

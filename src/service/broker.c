@@ -274,6 +274,11 @@ void fl_broker_receive(struct fl_broker_conn *conn, struct fl_slice bytes, fl_ti
     leave(broker);
 }
 
+void fl_broker_hold(struct fl_broker_conn *conn)
+{
+    conn->mqtt.held = true;
+}
+
 struct fl_buffer *fl_broker_output(struct fl_broker_conn *conn)
 {
     return &conn->mqtt.out;

@@ -81,6 +81,9 @@ void fl_broker_detach(struct fl_broker_conn *conn, fl_time_t now);
  * fl_broker_drained or fl_broker_settle. The rest is the host's: nothing of it was seen. */
 void fl_broker_receive(struct fl_broker_conn *conn, struct fl_slice bytes, fl_time_t now,
                        size_t *taken);
+/* Bytes of this connection wait with the host, which cannot offer them yet: until the next
+ * fl_broker_receive the client's silence is not held against its keep alive. */
+void fl_broker_hold(struct fl_broker_conn *conn);
 /* Bytes for the wire; the host consumes (fl_buffer_consume) what it has written, then calls
  * drained. */
 struct fl_buffer *fl_broker_output(struct fl_broker_conn *conn);

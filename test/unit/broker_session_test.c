@@ -521,6 +521,24 @@ static void a_connection_that_says_nothing_ends(void **state)
     assert_string_equal(rig->clients[0].why, "no CONNECT in time");
 }
 
+static void a_client_that_the_host_does_not_read_is_not_called_silent(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_join(rig, 0, "cam-01", FL_MQTT_5, true);
+    fl_broker_hold(rig->clients[0].conn);
+    rig->now += 1000000;
+    fl_broker_tick(rig->broker, rig->now);
+    assert_false(rig->clients[0].closed);
+    (void)rig_say(&rig->clients[0], fl_slice("\xc0\0", 2));
+    rig->now += 89999;
+    fl_broker_tick(rig->broker, rig->now);
+    assert_false(rig->clients[0].closed);
+    rig->now += 100000;
+    fl_broker_tick(rig->broker, rig->now);
+    assert_true(rig->clients[0].closed);
+}
+
 static void one_device_cannot_have_all_sessions(void **state)
 {
     struct rig *rig = *state;
@@ -564,6 +582,7 @@ int main(void)
         CLAIM(subscriptions_are_bounded_and_can_be_taken_back),
         CLAIM(qos_2_and_topic_aliases_are_refused_as_announced),
         CLAIM(a_connection_that_says_nothing_ends),
+        CLAIM(a_client_that_the_host_does_not_read_is_not_called_silent),
         CLAIM(one_device_cannot_have_all_sessions),
     };
 
