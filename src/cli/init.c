@@ -192,7 +192,7 @@ static bool print_json(const struct typed *typed, const struct fl_init_result *r
                        "root_key_sealed", typed->passphrase_source != NULL, "profiles", profiles,
                        "profile_key", result->profile_key, "principal", FL_INIT_ADMIN, "token",
                        result->token, "expires", fl_time_format(result->token_expires, expires));
-    done = object && json_dumpf(object, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
+    done = object && json_dumpf(object, stdout, 0) == 0 && putchar('\n') != EOF;
     json_decref(object);
     return done;
 }

@@ -508,6 +508,7 @@ static void malformed_pkcs7_is_refused(void **state)
 
 static void pem_gives_back_every_certificate_and_only_those(void **state)
 {
+    static uint8_t huge[FL_LIMIT_CHAIN + 1];
     struct fl_buffer pem = FL_BUFFER(FL_LIMIT_CHAIN);
     struct collected out = {.all = FL_BUFFER(FL_LIMIT_CHAIN)};
     struct fl_context ctx = {0};
@@ -526,6 +527,10 @@ static void pem_gives_back_every_certificate_and_only_those(void **state)
     assert_int_equal(fl_cert_each_pem(fl_slice_str("nothing"), collect, &out, &ctx), FL_EPARSE);
     assert_contains(ctx.text, "no certificate");
     assert_int_equal(fl_cert_each_pem(fl_slice(NULL, 0), collect, &out, &ctx), FL_EPARSE);
+    memset(huge, '\n', sizeof huge);
+    assert_int_equal(fl_cert_each_pem(fl_slice(huge, sizeof huge), collect, &out, &ctx), FL_ELIMIT);
+    assert_int_equal(fl_cert_each_pem(fl_slice(huge, sizeof huge - 1), collect, &out, &ctx),
+                     FL_EPARSE);
     fl_buffer_free(&out.all);
     fl_buffer_free(&pem);
 }
