@@ -15,7 +15,7 @@
 void fl_est_init(struct fl_est *est, const struct fl_link *link, struct fl_pending *pending)
 {
     *est = (struct fl_est){.link = link, .pending = pending};
-    est->cacerts = FL_BUFFER(4 * FL_LIMIT_CERT);
+    est->cacerts = FL_BUFFER((size_t)4 * FL_LIMIT_CERT);
 }
 
 void fl_est_free(struct fl_est *est)
@@ -26,7 +26,7 @@ void fl_est_free(struct fl_est *est)
 static enum fl_error wrap(const struct fl_slice *certificates, size_t count, struct fl_buffer *out,
                           struct fl_context *ctx)
 {
-    struct fl_buffer der = FL_BUFFER(3 * FL_LIMIT_CERT);
+    struct fl_buffer der = FL_BUFFER((size_t)3 * FL_LIMIT_CERT);
     enum fl_error error = fl_pkcs7_wrap(certificates, count, &der, ctx);
 
     fl_buffer_clear(out);
@@ -229,7 +229,7 @@ static void answer_refusal(struct fl_http_exchange *exchange,
 void fl_est_result(struct fl_est *est, const struct fl_msg_enrol_result *result)
 {
     struct fl_http_exchange *exchange = fl_pending_take(est->pending, result->request);
-    struct fl_buffer body = FL_BUFFER(2 * FL_LIMIT_CERT);
+    struct fl_buffer body = FL_BUFFER((size_t)2 * FL_LIMIT_CERT);
     struct fl_http_response response = {.status = 200,
                                         .content_type =
                                             "application/pkcs7-mime; smime-type=certs-only",

@@ -53,7 +53,7 @@ void fl_identity_init(struct fl_identity *identity, struct fl_loop *loop,
     identity->clock = clock;
     identity->link = link;
     identity->timer.fired = on_timer;
-    identity->config = FL_BUFFER(4096 + 2 * FL_LIMIT_CERT);
+    identity->config = FL_BUFFER(4096 + (size_t)2 * FL_LIMIT_CERT);
 }
 
 void fl_identity_free(struct fl_identity *identity)

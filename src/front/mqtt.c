@@ -2,6 +2,7 @@
 #include "front/mqtt.h"
 
 #include "base/log.h"
+#include "codec/mqtt.h"
 #include "io/listener.h"
 #include "io/tls.h"
 #include "service/broker.h"
@@ -9,16 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-/* MQTT 5 reason codes (section 2.4). */
-enum {
-    SUCCESS = 0x00,
-    UNSPECIFIED = 0x80,
-    NOT_AUTHORISED = 0x87,
-    QUOTA_EXCEEDED = 0x97,
-    ADMINISTRATIVE_ACTION = 0x98,
-    PAYLOAD_FORMAT_INVALID = 0x99,
-};
 
 struct fl_front_mqtt {
     struct fl_front_mqtt_config config;
@@ -236,11 +227,11 @@ static const struct fl_stream_handler stream_handler = {
 };
 
 /* A flood of connections that never finish their handshake pushes itself out, not those who are
- * in. False: all are in. */
-static bool make_room(struct fl_front_mqtt *m)
+ * in. */
+static bool give_one_up(void *self)
 {
-    if (m->count < FL_LIMIT_CONNECTIONS)
-        return true;
+    struct fl_front_mqtt *m = self;
+
     if (fl_list_empty(&m->strangers))
         return false;
     free_conn(fl_container_of(m->strangers.next, struct conn, node), "too many connections");
@@ -250,7 +241,8 @@ static bool make_room(struct fl_front_mqtt *m)
 static void on_accepted(void *self, const struct fl_accepted *accepted)
 {
     struct fl_front_mqtt *m = self;
-    struct conn *c = make_room(m) ? calloc(1, sizeof *c) : NULL;
+    bool room = m->count < FL_LIMIT_CONNECTIONS || give_one_up(m);
+    struct conn *c = room ? calloc(1, sizeof *c) : NULL;
     struct fl_context ctx = {0};
 
     if (!c) {
@@ -303,12 +295,12 @@ static void refused(void *self, void *peer, const char *what, struct fl_slice to
 static uint8_t reason_of(enum fl_error error)
 {
     if (error == FL_OK)
-        return SUCCESS;
+        return FL_MQTT_SUCCESS;
     if (error == FL_ENOTFOUND || error == FL_EDENIED)
-        return NOT_AUTHORISED;
+        return FL_MQTT_NOT_AUTHORIZED;
     if (error == FL_EPARSE || error == FL_EINVAL || error == FL_ELIMIT)
-        return PAYLOAD_FORMAT_INVALID;
-    return error == FL_EFULL || error == FL_EBUSY ? QUOTA_EXCEEDED : UNSPECIFIED;
+        return FL_MQTT_PAYLOAD_FORMAT;
+    return error == FL_EFULL || error == FL_EBUSY ? FL_MQTT_QUOTA : FL_MQTT_UNSPECIFIED;
 }
 
 static enum fl_error take_readings(struct conn *c, struct fl_slice stream,
@@ -477,8 +469,11 @@ enum fl_error fl_front_mqtt_create(const struct fl_front_mqtt_config *config,
 enum fl_error fl_front_mqtt_open(struct fl_front_mqtt *mqtt, int fd, SSL_CTX *tls,
                                  struct fl_context *ctx)
 {
+    const struct fl_listener_handler handler = {
+        .accepted = on_accepted, .exhausted = give_one_up, .self = mqtt};
+
     mqtt->tls = tls;
-    return fl_listener_open(mqtt->config.loop, fd, on_accepted, mqtt, &mqtt->listener, ctx);
+    return fl_listener_open(mqtt->config.loop, fd, &handler, &mqtt->listener, ctx);
 }
 
 void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
@@ -486,8 +481,8 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
     if (!mqtt)
         return;
     fl_listener_close(mqtt->listener);
-    while (!fl_list_empty(&mqtt->strangers))
-        free_conn(fl_container_of(mqtt->strangers.next, struct conn, node), "the front ends");
+    FL_LIST_EACH(item, &mqtt->strangers)
+    free_conn(fl_container_of(item, struct conn, node), "the front ends");
     for (struct fl_map_node *node = fl_map_next(&mqtt->devices, NULL); node;
          node = fl_map_next(&mqtt->devices, NULL)) {
         struct device *d = fl_container_of(node, struct device, node);
@@ -528,7 +523,7 @@ uint32_t fl_front_mqtt_recheck(struct fl_front_mqtt *mqtt, struct fl_slice devic
     bool any_stays = false;
 
     if (!d)
-        return fl_broker_cut(mqtt->broker, device, ADMINISTRATIVE_ACTION, why, forget, now(mqtt));
+        return fl_broker_cut(mqtt->broker, device, FL_MQTT_ADMINISTRATIVE, why, forget, now(mqtt));
     FL_LIST_EACH(item, &d->conns)
     {
         const struct conn *c = fl_container_of(item, struct conn, node);
@@ -536,7 +531,7 @@ uint32_t fl_front_mqtt_recheck(struct fl_front_mqtt *mqtt, struct fl_slice devic
                      fl_roster_admits(mqtt->config.roster, device, fl_slice_str(c->serial));
     }
     if (!any_stays)
-        return fl_broker_cut(mqtt->broker, device, ADMINISTRATIVE_ACTION, why, forget, now(mqtt));
+        return fl_broker_cut(mqtt->broker, device, FL_MQTT_ADMINISTRATIVE, why, forget, now(mqtt));
     /* Only a credential is gone: those who came with another stay. */
     FL_LIST_EACH(item, &d->conns)
     {

@@ -2,7 +2,7 @@
 #include "front/readings.h"
 
 #include "base/list.h"
-#include "base/map.h"
+#include "front/stamps.h"
 #include "trust/key.h"
 
 #include <stdlib.h>
@@ -10,7 +10,6 @@
 /* One chunk of a connection's bytes is taken whole, so reading stops this much before the bound. */
 #define FULL_MARGIN 8192
 #define RECORDS_MAX (FL_LIMIT_MSG - 64)
-#define STAMPS_MAX 65536
 
 struct batch {
     struct fl_list node;
@@ -20,21 +19,13 @@ struct batch {
     size_t count;            /* of readings */
 };
 
-/* The last time given to a reading of a stream that brought none. */
-struct stamp {
-    struct fl_map_node node;
-    fl_time_t last;
-    size_t size;
-    char key[2 * FL_NAME_MAX + 1]; /* device NUL stream */
-};
-
 struct fl_readings {
     struct fl_readings_host host;
     struct fl_list batches; /* sent, or waiting for a hub; oldest first */
     struct batch *gathering;
     uint64_t next_id;
     size_t uncommitted;
-    struct fl_map stamps;
+    struct fl_stamps stamps;
 };
 
 enum fl_error fl_readings_create(const struct fl_readings_host *host, struct fl_readings **readings,
@@ -60,21 +51,6 @@ static void free_batch(struct batch *b)
     free(b);
 }
 
-static void forget_stamps(struct fl_readings *r, fl_time_t before)
-{
-    struct fl_map_node *node = fl_map_next(&r->stamps, NULL);
-
-    while (node) {
-        struct stamp *s = fl_container_of(node, struct stamp, node);
-
-        node = fl_map_next(&r->stamps, node);
-        if (s->last < before) {
-            fl_map_remove(&r->stamps, &s->node);
-            free(s);
-        }
-    }
-}
-
 void fl_readings_free(struct fl_readings *readings)
 {
     if (!readings)
@@ -82,50 +58,8 @@ void fl_readings_free(struct fl_readings *readings)
     FL_LIST_EACH(node, &readings->batches)
     free_batch(fl_container_of(node, struct batch, node));
     free_batch(readings->gathering);
-    forget_stamps(readings, FL_TIME_NEVER);
-    fl_map_free(&readings->stamps);
+    fl_stamps_free(&readings->stamps);
     free(readings);
-}
-
-/* --- stamping --- */
-
-static struct stamp *stamp_of(struct fl_readings *r, const struct fl_reading *reading,
-                              fl_time_t now)
-{
-    char key[2 * FL_NAME_MAX + 1] = {0};
-    size_t size = reading->device.size + 1 + reading->stream.size;
-    struct fl_map_node *node = NULL;
-    struct stamp *s = NULL;
-
-    memcpy(key, reading->device.data, reading->device.size);
-    memcpy(key + reading->device.size + 1, reading->stream.data, reading->stream.size);
-    node = fl_map_find(&r->stamps, fl_slice(key, size));
-    if (node)
-        return fl_container_of(node, struct stamp, node);
-    /* A stamp of the past holds nothing back any more. */
-    if (r->stamps.count >= STAMPS_MAX)
-        forget_stamps(r, now);
-    s = r->stamps.count < STAMPS_MAX ? calloc(1, sizeof *s) : NULL;
-    if (!s)
-        return NULL;
-    memcpy(s->key, key, size);
-    s->last = INT64_MIN;
-    if (fl_map_add(&r->stamps, &s->node, fl_slice(s->key, size)) != FL_OK) {
-        free(s);
-        return NULL;
-    }
-    return s;
-}
-
-static enum fl_error stamp(struct fl_readings *r, struct fl_reading *reading, fl_time_t now)
-{
-    struct stamp *s = stamp_of(r, reading, now);
-
-    if (!s)
-        return FL_EBUSY;
-    s->last = s->last >= now ? s->last + 1 : now;
-    reading->t = s->last;
-    return FL_OK;
 }
 
 /* The same for the same message sent twice, whatever process received it. */
@@ -173,7 +107,7 @@ static enum fl_error encode(struct fl_readings *r, struct fl_reading_list *list,
         reading->message = message;
         reading->redelivery = message && origin->redelivery;
         if (!list->has_time)
-            error = stamp(r, reading, now);
+            error = fl_stamps_next(&r->stamps, reading->device, reading->stream, now, &reading->t);
         if (!error)
             error = fl_msg_put_reading(records, reading);
     }

@@ -167,13 +167,14 @@ static void answer(struct conn *c, const struct fl_http_response *response)
     flush(c);
 }
 
-static void append_json_text(struct fl_buffer *out, const char *text)
+static void append_json_text(struct fl_buffer *out, struct fl_slice text)
 {
-    bool utf8 = fl_slice_is_utf8(fl_slice_str(text));
+    bool utf8 = fl_slice_is_utf8(text);
 
     (void)fl_buffer_append_byte(out, '"');
-    for (const char *p = text; *p; p++) {
-        uint8_t c = (uint8_t)*p;
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t c = text.data[i];
+
         if (c == '"' || c == '\\')
             (void)fl_buffer_printf(out, "\\%c", c);
         else if (c < 0x20 || c == 0x7F || (c >= 0x80 && !utf8))
@@ -188,9 +189,9 @@ static void compose_problem(struct fl_buffer *out, int status, const char *title
                             const char *detail)
 {
     (void)fl_buffer_append_str(out, "{\"type\":\"about:blank\",\"title\":");
-    append_json_text(out, title ? title : fl_http_status_words(status));
+    append_json_text(out, fl_slice_str(title ? title : fl_http_status_words(status)));
     (void)fl_buffer_printf(out, ",\"status\":%d,\"detail\":", status);
-    append_json_text(out, detail ? detail : "");
+    append_json_text(out, fl_slice_str(detail));
     (void)fl_buffer_append_str(out, "}\n");
 }
 
@@ -224,7 +225,7 @@ void fl_http_answer(struct fl_http_exchange *exchange, const struct fl_http_resp
 void fl_http_problem(struct fl_http_exchange *exchange, int status, const char *title,
                      const char *detail, const char *headers)
 {
-    struct fl_buffer body = FL_BUFFER(16 * 1024);
+    struct fl_buffer body = FL_BUFFER(16384);
     struct fl_http_response response = {
         .status = status, .content_type = "application/problem+json", .headers = headers};
 
@@ -383,16 +384,26 @@ static const struct fl_stream_handler stream_handler = {
     .lost = on_lost,
 };
 
+/* The connection that was quiet longest gives way: a flood of half-open ones must not lock everyone
+ * else out. */
+static bool give_one_up(void *self)
+{
+    struct fl_http_server *server = self;
+
+    if (fl_list_empty(&server->conns))
+        return false;
+    free_conn(fl_container_of(server->conns.next, struct conn, node));
+    return true;
+}
+
 static void on_accepted(void *self, const struct fl_accepted *accepted)
 {
     struct fl_http_server *server = self;
     struct conn *c = NULL;
     struct fl_context ctx = {0};
 
-    /* The connection that was quiet longest gives way: a flood of half-open ones must not lock
-     * everyone else out. */
     if (server->count >= FL_LIMIT_HTTP_CONNECTIONS)
-        free_conn(fl_container_of(server->conns.next, struct conn, node));
+        (void)give_one_up(server);
     c = calloc(1, sizeof *c);
     if (!c) {
         fl_log(FL_LOG_ERROR, "http", "out of memory for a connection");
@@ -421,6 +432,8 @@ enum fl_error fl_http_server_open(struct fl_loop *loop, int listen_fd, SSL_CTX *
                                   struct fl_http_server **server, struct fl_context *ctx)
 {
     struct fl_http_server *s = calloc(1, sizeof *s);
+    struct fl_listener_handler accept = {
+        .accepted = on_accepted, .exhausted = give_one_up, .self = s};
     enum fl_error error = FL_OK;
 
     if (!s) {
@@ -431,7 +444,7 @@ enum fl_error fl_http_server_open(struct fl_loop *loop, int listen_fd, SSL_CTX *
     s->tls = tls;
     s->handler = *handler;
     fl_list_init(&s->conns);
-    error = fl_listener_open(loop, listen_fd, on_accepted, s, &s->listener, ctx);
+    error = fl_listener_open(loop, listen_fd, &accept, &s->listener, ctx);
     if (error) {
         free(s);
         return fl_fail_in(ctx, error, "http");
@@ -445,8 +458,8 @@ void fl_http_server_close(struct fl_http_server *server)
     if (!server)
         return;
     fl_listener_close(server->listener);
-    while (!fl_list_empty(&server->conns))
-        free_conn(fl_container_of(server->conns.next, struct conn, node));
+    FL_LIST_EACH(node, &server->conns)
+    free_conn(fl_container_of(node, struct conn, node));
     free(server);
 }
 

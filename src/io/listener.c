@@ -16,13 +16,14 @@
 
 #define ACCEPTS_AT_ONCE 64
 #define EXHAUSTED_WAIT_MS 200
+#define WARN_MS 1000
 
 struct fl_listener {
     struct fl_loop *loop;
     struct fl_watch watch;
     struct fl_timer again; /* the next portion, or the end of a pause */
-    void (*accepted)(void *self, const struct fl_accepted *accepted);
-    void *self;
+    struct fl_listener_handler handler;
+    fl_time_t warned; /* monotonic */
 };
 
 static void name_peer(const struct sockaddr_storage *address, char to[FL_LIMIT_ADDRESS])
@@ -64,6 +65,21 @@ static void describe(struct fl_accepted *accepted, const struct sockaddr_storage
         (void)setsockopt(accepted->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+/* True when a connection was given up for the next. */
+static bool on_exhausted(struct fl_listener *l, int error)
+{
+    fl_time_t now = fl_loop_now(l->loop);
+
+    if (now - l->warned >= WARN_MS) {
+        fl_log(FL_LOG_WARN, "listener", "cannot accept all connections: %s", strerror(error));
+        l->warned = now;
+    }
+    if (l->handler.exhausted && l->handler.exhausted(l->handler.self))
+        return true;
+    fl_loop_set_timer(l->loop, &l->again, EXHAUSTED_WAIT_MS);
+    return false;
+}
+
 /* True when there may be more. */
 static bool accept_one(struct fl_listener *l)
 {
@@ -75,14 +91,11 @@ static bool accept_one(struct fl_listener *l)
                           SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (accepted.fd >= 0) {
         describe(&accepted, &address);
-        l->accepted(l->self, &accepted);
+        l->handler.accepted(l->handler.self, &accepted);
         return true;
     }
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        fl_log(FL_LOG_WARN, "listener", "cannot accept a connection: %s; pausing", strerror(errno));
-        fl_loop_set_timer(l->loop, &l->again, EXHAUSTED_WAIT_MS);
-        return false;
-    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        return on_exhausted(l, errno);
     /* A connection that was aborted while it waited is no reason to stop. */
     return errno == ECONNABORTED || errno == EINTR || errno == EPROTO || errno == EPERM;
 }
@@ -107,8 +120,8 @@ static void on_again(struct fl_timer *timer)
 }
 
 enum fl_error fl_listener_open(struct fl_loop *loop, int fd,
-                               void (*accepted)(void *self, const struct fl_accepted *accepted),
-                               void *self, struct fl_listener **listener, struct fl_context *ctx)
+                               const struct fl_listener_handler *handler,
+                               struct fl_listener **listener, struct fl_context *ctx)
 {
     struct fl_listener *l = calloc(1, sizeof *l);
     enum fl_error error = FL_OK;
@@ -122,8 +135,8 @@ enum fl_error fl_listener_open(struct fl_loop *loop, int fd,
     l->loop = loop;
     l->watch.ready = on_ready;
     l->again.fired = on_again;
-    l->accepted = accepted;
-    l->self = self;
+    l->handler = *handler;
+    l->warned = -WARN_MS;
     error = fl_loop_add(loop, &l->watch, fd, ctx);
 out:
     if (error) {

@@ -16,13 +16,21 @@ struct fl_accepted {
     uint32_t uid;                /* of a Unix socket's other side */
 };
 
+struct fl_listener_handler {
+    /* Must not close the listener. */
+    void (*accepted)(void *self, const struct fl_accepted *accepted);
+    /* The process is out of descriptors: true when one was given up, so that the next may come in.
+     * NULL: never. */
+    bool (*exhausted)(void *self);
+    void *self;
+};
+
 struct fl_listener;
 
-/* Takes over `fd`, also when it fails. `accepted` must not close the listener. */
-FL_MUST_USE enum fl_error
-fl_listener_open(struct fl_loop *loop, int fd,
-                 void (*accepted)(void *self, const struct fl_accepted *accepted), void *self,
-                 struct fl_listener **listener, struct fl_context *ctx);
+/* Takes over `fd`, also when it fails. */
+FL_MUST_USE enum fl_error fl_listener_open(struct fl_loop *loop, int fd,
+                                           const struct fl_listener_handler *handler,
+                                           struct fl_listener **listener, struct fl_context *ctx);
 void fl_listener_close(struct fl_listener *listener); /* NULL is harmless */
 
 #endif

@@ -2,6 +2,7 @@
 #include "io/stream.h"
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "io/tls.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #define READ_SIZE ((size_t)16 * 1024)    /* one TLS record */
 #define READ_AT_ONCE ((size_t)64 * 1024) /* then the others have their turn */
 #define WRITE_SIZE ((size_t)16 * 1024)
+#define LINES_PER_SECOND 10
 #define FAREWELL_MS 1000
 #define FAREWELL_BYTES ((size_t)1024 * 1024)
 
@@ -68,6 +70,20 @@ static bool wants_more(const struct fl_stream *s, int result, int saved_errno)
 
 /* --- opening --- */
 
+/* What went wrong in a handshake is for the operator, but anyone can make one go wrong. */
+static void log_failure(const struct fl_stream *s, const char *why)
+{
+    static fl_time_t second;
+    static unsigned lines;
+    fl_time_t now = fl_loop_now(s->loop) / 1000;
+
+    if (now != second)
+        lines = 0;
+    second = now;
+    if (lines++ < LINES_PER_SECOND)
+        fl_log(FL_LOG_INFO, "tls", "%s: no handshake: %s", s->peer, why);
+}
+
 static void opened(struct fl_stream *s)
 {
     fl_loop_stop_timer(s->loop, &s->timer);
@@ -100,7 +116,8 @@ static void shake_hands(struct fl_stream *s)
     if (wants_more(s, result, errno))
         return;
     (void)failure(s, result, errno, &ctx);
-    fl_tls_refused(s->ssl, s->peer, &ctx);
+    if (!fl_tls_refused(s->ssl, s->peer, &ctx))
+        log_failure(s, ctx.text);
     lose(s, FL_EAUTH, ctx.text);
 }
 
@@ -112,6 +129,7 @@ static bool offer(struct fl_stream *s, struct fl_slice bytes)
     bool gone = false;
     size_t taken = 0;
 
+    /* cppcheck-suppress autoVariables; it is taken back, or the stream has gone */
     s->gone = &gone;
     s->resumed = false;
     taken = s->handler->received(s, bytes);
@@ -243,6 +261,7 @@ static void on_timer(struct fl_timer *timer)
     if (s->state == FL_STREAM_HANDSHAKE) {
         (void)fl_fail(&ctx, FL_ETIMEOUT, "no TLS handshake within %d s",
                       FL_LIMIT_HANDSHAKE_MS / 1000);
+        log_failure(s, ctx.text);
         lose(s, FL_ETIMEOUT, ctx.text);
     } else {
         lose(s, FL_ECLOSED, "closed");

@@ -140,16 +140,20 @@ enum fl_error fl_tls_judge(SSL *ssl, const char *peer_name, struct fl_context *c
     return FL_OK;
 }
 
-void fl_tls_refused(SSL *ssl, const char *peer_name, struct fl_context *ctx)
+bool fl_tls_refused(SSL *ssl, const char *peer_name, struct fl_context *ctx)
 {
     struct peer *peer = peer_of(ssl);
 
     if (peer->refused) {
         (void)fl_fail(ctx, FL_EDENIED, "refused: %s", peer->words);
         tell_refused(ssl, peer_name, peer, peer->words);
-    } else if (strstr(ctx->text, "peer did not return a certificate")) {
-        tell_refused(ssl, peer_name, peer, "no client certificate");
+        return true;
     }
+    if (strstr(ctx->text, "peer did not return a certificate")) {
+        tell_refused(ssl, peer_name, peer, "no client certificate");
+        return true;
+    }
+    return false;
 }
 
 const struct fl_cert_info *fl_tls_peer(const SSL *ssl)
@@ -164,13 +168,11 @@ const struct fl_cert_info *fl_tls_peer(const SSL *ssl)
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct peer *peer = peer_of(ssl);
-    X509 *certificate = SSL_SESSION_get0_peer(session);
-    struct fl_cert_info info = {0};
 
     /* Who showed no certificate gains nothing from resuming and costs us memory. */
-    if (!certificate || peer->refused || fl_cert_read_x509(certificate, &info, NULL) != FL_OK)
+    if (!SSL_SESSION_get0_peer(session) || peer->refused || !peer->known)
         return 0;
-    return fl_tls_sessions_add(&tls_of(ssl)->sessions, session, &info) == FL_OK;
+    return fl_tls_sessions_add(&tls_of(ssl)->sessions, session, &peer->info) == FL_OK;
 }
 
 static bool is_over_age(const SSL_SESSION *session)
@@ -196,6 +198,8 @@ static SSL_SESSION *on_find_session(SSL *ssl, const unsigned char *id, int size,
         fl_tls_sessions_remove(&tls->sessions, fl_slice(id, (size_t)size));
         return NULL;
     }
+    peer_of(ssl)->info = *info;
+    peer_of(ssl)->known = true;
     return session;
 }
 

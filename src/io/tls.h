@@ -57,10 +57,10 @@ size_t fl_tls_session_count(const struct fl_tls *tls);
 const struct fl_cert_info *fl_tls_peer(const SSL *ssl);
 
 /* For io/stream: a server connection on `fd`; the judgement after the handshake (FL_EDENIED with
- * words); and telling the host of a handshake that failed over a certificate. */
+ * words); and telling the host of a handshake that failed: true if that was over a certificate. */
 FL_MUST_USE enum fl_error fl_tls_accept(SSL_CTX *context, int fd, SSL **ssl,
                                         struct fl_context *ctx);
 FL_MUST_USE enum fl_error fl_tls_judge(SSL *ssl, const char *peer, struct fl_context *ctx);
-void fl_tls_refused(SSL *ssl, const char *peer, struct fl_context *ctx);
+bool fl_tls_refused(SSL *ssl, const char *peer, struct fl_context *ctx);
 
 #endif

@@ -76,17 +76,18 @@ static struct device *device_of(struct fl_tls_sessions *sessions, const char *na
     return device;
 }
 
-static struct entry *first(struct fl_list *list, size_t offset)
+/* Both counts grow by one at a time, so one that gives way is enough. */
+static void make_room(struct fl_tls_sessions *sessions)
 {
-    return (struct entry *)(void *)((char *)list->next - offset);
+    if (sessions->count > 0 && sessions->count >= sessions->max)
+        remove_entry(sessions, fl_container_of(sessions->oldest_first.next, struct entry, by_age));
 }
 
-static void make_room(struct fl_tls_sessions *sessions, struct device *device)
+static void make_room_of(struct fl_tls_sessions *sessions, struct device *device)
 {
-    while (device->count >= FL_LIMIT_TLS_SESSIONS_DEVICE) {
-        /* The last one is not taken here, so the device stays. */
-        remove_entry(sessions, first(&device->entries, offsetof(struct entry, of_device)));
-    }
+    /* The device has more than one and stays. */
+    if (device->count >= FL_LIMIT_TLS_SESSIONS_DEVICE)
+        remove_entry(sessions, fl_container_of(device->entries.next, struct entry, of_device));
 }
 
 enum fl_error fl_tls_sessions_add(struct fl_tls_sessions *sessions, SSL_SESSION *session,
@@ -106,14 +107,13 @@ enum fl_error fl_tls_sessions_add(struct fl_tls_sessions *sessions, SSL_SESSION 
     e->id_size = size;
     e->info = *info;
     fl_tls_sessions_remove(sessions, fl_slice(e->id, e->id_size));
-    while (sessions->count >= sessions->max && sessions->count > 0)
-        remove_entry(sessions, first(&sessions->oldest_first, offsetof(struct entry, by_age)));
+    make_room(sessions);
     device = device_of(sessions, info->name);
     if (!device) {
         free(e);
         return FL_ENOMEM;
     }
-    make_room(sessions, device);
+    make_room_of(sessions, device);
     error = fl_map_add(&sessions->by_id, &e->node, fl_slice(e->id, e->id_size));
     if (error) {
         free(e);
@@ -151,10 +151,17 @@ uint32_t fl_tls_sessions_drop(struct fl_tls_sessions *sessions, struct fl_slice 
 {
     struct device *device = find_device(sessions, name);
     uint32_t dropped = 0;
-    size_t left = device ? device->count : 0;
 
-    for (; left > 0; left--, dropped++)
-        remove_entry(sessions, first(&device->entries, offsetof(struct entry, of_device)));
+    if (!device)
+        return 0;
+    device->count++; /* it stays until the walk is over */
+    FL_LIST_EACH(node, &device->entries)
+    {
+        remove_entry(sessions, fl_container_of(node, struct entry, of_device));
+        dropped++;
+    }
+    device->count--;
+    forget_device_if_empty(sessions, device);
     return dropped;
 }
 
@@ -162,8 +169,8 @@ void fl_tls_sessions_free(struct fl_tls_sessions *sessions)
 {
     if (!sessions->oldest_first.next)
         return;
-    while (!fl_list_empty(&sessions->oldest_first))
-        remove_entry(sessions, first(&sessions->oldest_first, offsetof(struct entry, by_age)));
+    FL_LIST_EACH(node, &sessions->oldest_first)
+    remove_entry(sessions, fl_container_of(node, struct entry, by_age));
     fl_map_free(&sessions->by_id);
     fl_map_free(&sessions->devices);
 }

@@ -2,7 +2,9 @@
 #include "test/unit/unit.h"
 
 #include "front/readings.h"
+#include "front/stamps.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define NOW ((fl_time_t)1795334400000)
@@ -169,6 +171,29 @@ static void times_given_here_strictly_increase_in_a_stream(void **state)
     assert_int_equal(nth(w, 2).t, NOW + 2);
 }
 
+static void remembered_streams_are_bounded(void **state)
+{
+    struct fl_stamps stamps = {0};
+    struct fl_slice device = fl_slice_str("a");
+    fl_time_t t = 0;
+    char name[16];
+
+    (void)state;
+    for (int i = 0; i < FL_LIMIT_STAMPS; i++) {
+        (void)snprintf(name, sizeof name, "s%d", i);
+        assert_ok(fl_stamps_next(&stamps, device, fl_slice_str(name), NOW, &t));
+        assert_true(t == NOW);
+    }
+    assert_int_equal(fl_stamps_next(&stamps, device, fl_slice_str("more"), NOW, &t), FL_EBUSY);
+    assert_ok(fl_stamps_next(&stamps, device, fl_slice_str("s7"), NOW - 1, &t));
+    assert_true(t == NOW + 1);
+    assert_ok(fl_stamps_next(&stamps, device, fl_slice_str("more"), NOW + 1, &t));
+    assert_int_equal(stamps.streams.count, 2);
+    assert_ok(fl_stamps_next(&stamps, device, fl_slice_str("s7"), NOW, &t));
+    assert_true(t == NOW + 2);
+    fl_stamps_free(&stamps);
+}
+
 static void a_redelivered_message_is_known_by_its_content(void **state)
 {
     struct world *w = *state;
@@ -229,6 +254,7 @@ int main(void)
         WORLD_TEST(a_message_is_settled_only_when_its_batch_is_stored),
         WORLD_TEST(what_is_not_stored_is_sent_again_to_a_new_hub),
         WORLD_TEST(times_given_here_strictly_increase_in_a_stream),
+        cmocka_unit_test(remembered_streams_are_bounded),
         WORLD_TEST(a_redelivered_message_is_known_by_its_content),
         WORLD_TEST(a_full_batch_is_followed_by_another),
         WORLD_TEST(uncommitted_readings_are_bounded),
