@@ -272,6 +272,7 @@ static const struct {
 static void hub_away(struct fl_front *f)
 {
     f->hub = NULL;
+    fl_front_mqtt_hub_down(f->mqtt);
     fl_pending_fail_all(&f->https.pending);
 }
 

@@ -23,6 +23,7 @@ struct fl_front_mqtt {
     struct fl_list strangers;       /* struct conn, no certificate seen yet; oldest first */
     struct fl_list stalled;         /* struct conn, with bytes that could not be taken */
     size_t count;
+    uint64_t hub;                  /* which hub it is: grows when one goes */
     struct fl_reading_list parsed; /* too large for a stack */
 };
 
@@ -40,7 +41,8 @@ struct conn {
     struct device *device;           /* once authenticated */
     struct fl_broker_conn *attached; /* NULL before and after */
     struct fl_deferred flush;
-    bool connected; /* the hub was told */
+    bool connected;
+    uint64_t told; /* the hub that knows of it; it counts, so each is told once */
     bool resumed;
     bool ending; /* send what is left, then end */
     char why[160];
@@ -66,7 +68,7 @@ static void touch(struct fl_front_mqtt *m)
 
 /* --- connections --- */
 
-static void tell_session(const struct conn *c, const char *event, const char *reason)
+static bool tell_session(const struct conn *c, const char *event, const char *reason)
 {
     struct fl_msg msg = {.type = fl_msg_type_session};
     struct fl_msg_session *s = &msg.as.session;
@@ -78,7 +80,13 @@ static void tell_session(const struct conn *c, const char *event, const char *re
     s->serial = fl_slice_str(c->serial);
     s->resumed = c->resumed ? 1 : 0;
     s->reason = fl_slice_str(reason);
-    (void)fl_link_send(c->mqtt->config.link, &msg);
+    return fl_link_send(c->mqtt->config.link, &msg);
+}
+
+static void tell_connected(struct conn *c, const char *reason)
+{
+    if (c->connected && c->told != c->mqtt->hub && tell_session(c, "connected", reason))
+        c->told = c->mqtt->hub;
 }
 
 static struct device *device_named(struct fl_front_mqtt *m, const char *id)
@@ -105,8 +113,8 @@ static void detach(struct conn *c, const char *why)
         return;
     fl_broker_detach(attached, now(c->mqtt));
     c->attached = NULL;
-    if (c->connected)
-        tell_session(c, "disconnected", why);
+    if (c->connected && c->told == c->mqtt->hub)
+        (void)tell_session(c, "disconnected", why);
     c->connected = false;
     touch(c->mqtt);
 }
@@ -367,7 +375,7 @@ static void on_connected(void *self, void *peer)
 
     (void)self;
     c->connected = true;
-    tell_session(c, "connected", "");
+    tell_connected(c, "");
 }
 
 static void on_close(void *self, void *peer, const char *why)
@@ -451,6 +459,7 @@ enum fl_error fl_front_mqtt_create(const struct fl_front_mqtt_config *config,
     if (!m)
         return fl_fail(ctx, FL_ENOMEM, "mqtt: out of memory");
     m->config = *config;
+    m->hub = 1;
     m->tick.fired = on_tick;
     m->after_round.run = on_after_round;
     fl_list_init(&m->strangers);
@@ -498,6 +507,11 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
     free(mqtt);
 }
 
+void fl_front_mqtt_hub_down(struct fl_front_mqtt *mqtt)
+{
+    mqtt->hub++;
+}
+
 void fl_front_mqtt_hub_up(struct fl_front_mqtt *mqtt)
 {
     for (struct fl_map_node *node = fl_map_next(&mqtt->devices, NULL); node;
@@ -506,9 +520,7 @@ void fl_front_mqtt_hub_up(struct fl_front_mqtt *mqtt)
 
         FL_LIST_EACH(item, &d->conns)
         {
-            struct conn *c = fl_container_of(item, struct conn, node);
-            if (c->connected)
-                tell_session(c, "connected", "still connected");
+            tell_connected(fl_container_of(item, struct conn, node), "still connected");
         }
     }
     fl_readings_resend(mqtt->readings);

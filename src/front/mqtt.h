@@ -35,6 +35,8 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt);
 FL_MUST_USE enum fl_error fl_front_mqtt_open(struct fl_front_mqtt *mqtt, int fd, SSL_CTX *tls,
                                              struct fl_context *ctx);
 
+/* The hub has gone: what it was told of sessions it has forgotten. */
+void fl_front_mqtt_hub_down(struct fl_front_mqtt *mqtt);
 /* The hub is there (again): it is told who is connected, and gets what it has not stored. */
 void fl_front_mqtt_hub_up(struct fl_front_mqtt *mqtt);
 void fl_front_mqtt_readings_done(struct fl_front_mqtt *mqtt, uint64_t batch, enum fl_error error);

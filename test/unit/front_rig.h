@@ -395,11 +395,11 @@ static inline int rig_tear_down(void **state)
     struct rig *r = *state;
     int status = 0;
 
+    (void)kill(r->pid, SIGTERM);
+    (void)waitpid(r->pid, &status, 0);
     fl_channel_close(r->hub);
     fl_channel_close(r->control);
     fl_loop_free(r->loop);
-    (void)kill(r->pid, SIGTERM);
-    (void)waitpid(r->pid, &status, 0);
     SSL_SESSION_free(r->session);
     SSL_CTX_free(r->client);
     X509_free(r->certificate);
