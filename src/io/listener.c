@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,11 @@ static void describe(struct fl_accepted *accepted, const struct sockaddr_storage
 static bool on_exhausted(struct fl_listener *l, int error)
 {
     fl_time_t now = fl_loop_now(l->loop);
+    struct pollfd waiting = {.fd = l->watch.fd, .events = POLLIN};
 
+    /* The kernel looks for a free descriptor first and only then whether anyone is there. */
+    if (poll(&waiting, 1, 0) == 0)
+        return false;
     if (now - l->warned >= WARN_MS) {
         fl_log(FL_LOG_WARN, "listener", "cannot accept all connections: %s", strerror(error));
         l->warned = now;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -305,6 +306,77 @@ static void a_large_answer_waits_for_a_slow_reader(void **state)
     (void)close(fd);
 }
 
+/* Room for both ends of many connections in this one process. */
+static bool raise_descriptors(rlim_t want)
+{
+    struct rlimit limit = {0};
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_cur >= want)
+        return true;
+    limit.rlim_cur = want;
+    if (limit.rlim_max < want)
+        limit.rlim_max = want;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
+static void the_quietest_connection_gives_way(void **state)
+{
+    struct world *w = *state;
+    int *fds = calloc(FL_LIMIT_HTTP_CONNECTIONS + 2, sizeof *fds);
+
+    assert_non_null(fds);
+    if (!raise_descriptors(2 * FL_LIMIT_HTTP_CONNECTIONS + 64)) {
+        free(fds);
+        skip();
+    }
+    fds[0] = dial(w);
+    fds[1] = dial(w);
+    say(w, fds[0], "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"); /* now fds[1] is the quietest */
+    for (int i = 2; i < FL_LIMIT_HTTP_CONNECTIONS + 1; i++) {
+        fds[i] = dial(w);
+        rounds(w, i % 16 == 0);
+    }
+    rounds(w, 4);
+    assert_contains(hear(w, fds[0]), "hello");
+    assert_false(w->ended);
+    (void)hear(w, fds[1]);
+    assert_true(w->ended);
+    (void)hear(w, fds[2]);
+    assert_false(w->ended);
+    for (int i = 0; i < FL_LIMIT_HTTP_CONNECTIONS + 1; i++)
+        (void)close(fds[i]);
+    free(fds);
+}
+
+/* Out of descriptors, the server lets someone go instead of turning everyone away. */
+static void without_descriptors_someone_gives_way(void **state)
+{
+    struct world *w = *state;
+    struct rlimit before = {0};
+    struct rlimit tight = {0};
+    int quiet = dial(w);
+    int next = -1;
+    int top = 0;
+
+    rounds(w, 2);
+    next = dial(w);
+    top = dup(next);
+    (void)close(top);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = before;
+    tight.rlim_cur = (rlim_t)top; /* the next descriptor would be this one */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    rounds(w, 4);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    (void)hear(w, quiet);
+    assert_true(w->ended);
+    say(w, next, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_contains(hear(w, next), "hello");
+    (void)close(quiet);
+    (void)close(next);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +392,8 @@ int main(void)
         WORLD_TEST(an_answer_over_its_limit_becomes_an_error),
         WORLD_TEST(an_answer_to_someone_who_has_gone_is_harmless),
         WORLD_TEST(a_large_answer_waits_for_a_slow_reader),
+        WORLD_TEST(the_quietest_connection_gives_way),
+        WORLD_TEST(without_descriptors_someone_gives_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -470,6 +470,27 @@ static void garbage_instead_of_a_handshake_ends_the_connection(void **state)
     (void)close(fds[1]);
 }
 
+static void half_a_handshake_ends_when_its_time_is_over(void **state)
+{
+    struct world *w = *state;
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_ok(fl_stream_open(&w->stream, w->loop, fds[0], fl_tls_context(w->tls), &handler,
+                             "peer:1", NULL));
+    assert_int_equal(write(fds[1], "\x16\3\1", 3), 3);
+    for (int i = 0; i < 4; i++)
+        assert_ok(fl_loop_round(w->loop, 1, NULL));
+    assert_false(w->lost);
+    assert_true(w->stream.timer.node.due - fl_loop_now(w->loop) <= FL_LIMIT_HANDSHAKE_MS);
+    /* As the loop does when the time has come. */
+    fl_loop_stop_timer(w->loop, &w->stream.timer);
+    w->stream.timer.fired(&w->stream.timer);
+    assert_true(w->lost);
+    assert_contains(w->lost_words, "within 10 s");
+    (void)close(fds[1]);
+}
+
 static void remembered_sessions_are_bounded(void **state)
 {
     struct fl_tls_sessions sessions;
@@ -509,6 +530,7 @@ int main(void)
         WORLD_TEST(a_certificate_may_be_optional),
         WORLD_TEST(each_bad_certificate_gets_its_alert),
         WORLD_TEST(garbage_instead_of_a_handshake_ends_the_connection),
+        WORLD_TEST(half_a_handshake_ends_when_its_time_is_over),
         cmocka_unit_test(remembered_sessions_are_bounded),
     };
 
