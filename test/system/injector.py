@@ -12,7 +12,7 @@ PTRACE_PEEKTEXT, PTRACE_POKETEXT, PTRACE_SINGLESTEP = 1, 4, 9
 PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_ATTACH, PTRACE_DETACH = 12, 13, 16, 17
 REGISTERS = ("r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base "
              "ds es fs gs").split()
-OPENAT, CLOSE, SOCKET, CONNECT, SETUID, UNLINK = 257, 3, 41, 42, 105, 87
+WRITE, CLOSE, SOCKET, UNLINK, SETUID, OPENAT = 1, 3, 41, 87, 105, 257
 AT_FDCWD = -100 & 0xFFFFFFFFFFFFFFFF
 
 possible = platform.machine() == "x86_64" and os.geteuid() == 0

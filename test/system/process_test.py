@@ -21,6 +21,16 @@ def status(pid):
     return {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
 
 
+def unix_sockets(pid):
+    inodes = {line.split()[6] for line in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:]}
+    found = []
+    for entry in (pathlib.Path("/proc") / str(pid) / "fd").iterdir():
+        target = os.readlink(entry)
+        if target.startswith("socket:[") and target[8:-1] in inodes:
+            found.append(int(entry.name))
+    return sorted(found)
+
+
 def alive(pid):
     try:
         return status(pid)["State"][0] not in "ZX"
@@ -123,6 +133,30 @@ class Processes(unittest.TestCase):
                 self.assertIn(taken.call(injector.SOCKET, socket.AF_INET, socket.SOCK_STREAM, 0), refused)
             self.healthy(hub)
             self.assertEqual(hub.children()["fairlead-front"], front, "it lives on as if nothing had happened")
+
+    @unittest.skipUnless(injector.possible, "needs root and x86_64")
+    def test_front_that_talks_nonsense_is_replaced_and_nobody_else(self):
+        nonsense = b"\x05\0\0\0\xff\xff\0\0\0"
+        with Hub() as hub:
+            for target in ("control", "the parent"):
+                with self.subTest(to=target):
+                    self.healthy(hub)
+                    before = hub.children()
+                    front = before["fairlead-front"]
+                    unix = [fd for fd in unix_sockets(front) if fd != 3]
+                    self.assertEqual(len(unix), 1)
+                    with injector.Injector(front) as taken:
+                        fd = unix[0] if target == "control" else 3
+                        try:
+                            taken.call(injector.WRITE, fd, nonsense, len(nonsense))
+                        except OSError:
+                            pass  # killed for it before it could tell
+                    successor(hub, "fairlead-front", front)
+                    self.healthy(hub)
+                    self.assertEqual(hub.children()["fairlead-control"], before["fairlead-control"])
+                    self.assertEqual(hub.children()["fairlead-signer"], before["fairlead-signer"])
+            self.assertIn("control error channel: front: msg: unknown type 65535; the channel is ended", hub.log())
+            self.assertIn("hub error channel: front: msg: unknown type 65535; the channel is ended", hub.log())
 
     def test_children_do_not_outlive_their_parent(self):
         with Hub() as hub:
