@@ -4,12 +4,15 @@
 #include "base/log.h"
 #include "hub/dir.h"
 #include "hub/parent.h"
+#include "io/listen.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,6 +40,27 @@ static void put(const char *name, mode_t mode, const char *text)
     (void)close(fd);
 }
 
+/* Ports that were free a moment ago. */
+static void put_conf(void)
+{
+    char text[128];
+    unsigned ports[2];
+    int fds[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        struct sockaddr_in address = {0};
+        socklen_t size = sizeof address;
+
+        assert_ok(fl_listen_tcp("127.0.0.1", 0, &fds[i], &ctx));
+        assert_int_equal(getsockname(fds[i], (struct sockaddr *)&address, &size), 0);
+        ports[i] = ntohs(address.sin_port);
+    }
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    (void)snprintf(text, sizeof text, "host localhost\nmqtt %u\nhttps %u\n", ports[0], ports[1]);
+    put("hub.conf", 0600, text);
+}
+
 static void quiet(enum fl_log_level level, const char *tag, const char *text)
 {
     (void)level;
@@ -52,7 +76,7 @@ static int set_up(void **state)
     assert_int_equal(mkdir(at("keys"), 0700), 0);
     assert_int_equal(mkdir(at("state"), 0700), 0);
     assert_int_equal(mkdir(at("profiles"), 0700), 0);
-    put("hub.conf", 0600, "host localhost\nmqtt 127.0.0.1 47311\nhttps 127.0.0.1 47312\n");
+    put_conf();
     put("ca.pem", 0600, "");
     put("profiles/camera.profile", 0600, "");
     put("keys/issuing.key", 0600, "");
