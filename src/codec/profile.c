@@ -9,9 +9,9 @@
 
 #define VERSION_MAX 9007199254740991U /* 2^53 - 1: what every JSON reader keeps exact */
 #define DEVICE "{device}"
-#define LIFE_MIN_MS (3600 * 1000LL)
-#define LIFE_MAX_MS (30 * 24 * LIFE_MIN_MS)
-#define LIFE_DEFAULT_S (7 * 24 * 3600U)
+#define LIFE_MIN_MS 3600000LL
+#define LIFE_MAX_MS (30LL * 24 * LIFE_MIN_MS)
+#define LIFE_DEFAULT_S (7U * 24 * 3600)
 #define KEY_ID_SIZE 16
 #define SIGNATURE_TEXT_SIZE 86 /* 64 octets in base64url */
 

@@ -172,10 +172,10 @@ static enum fl_error drop_oldest(struct fl_outbox *o, struct fl_context *ctx)
     const struct segment *oldest = &o->segments[0];
     uint64_t from = oldest->first > o->first ? oldest->first : o->first;
 
-    if (from < oldest->end) {
+    if (from < oldest->end)
         o->dropped += oldest->end - from;
+    if (o->first < oldest->end) /* also when it is empty and begins behind a gap */
         o->first = oldest->end;
-    }
     return remove_done(o, ctx);
 }
 

@@ -150,14 +150,14 @@ static void apply_after_power_cut(struct fl_files_twin *twin, struct file *file)
 {
     uint64_t mood = next_random(twin) % 4;
 
-    for (const struct change *change = file->changes; change; change = change->next) {
+    for (const struct change *c = file->changes; c; c = c->next) {
         bool kept = mood == 0 || (mood != 1 && chance(twin, 2));
-        if (change->kind == REMOVE && !kept)
+        if (c->kind == REMOVE && !kept)
             break; /* the old file is back; what came after was another file */
         if (kept)
-            apply(&file->disk, change);
-        else if (change->kind == WRITE && mood == 2)
-            apply_torn(twin, &file->disk, change);
+            apply(&file->disk, c);
+        else if (c->kind == WRITE && mood == 2)
+            apply_torn(twin, &file->disk, c);
     }
 }
 

@@ -550,6 +550,38 @@ static void what_rots_is_noticed_and_counted(void **state)
     finish(&m);
 }
 
+static void damaged_segments_give_way_like_others(void **state)
+{
+    struct model m;
+    char name[FL_OUTBOX_NAME_MAX];
+    uint64_t first = 0;
+    uint64_t last = 0;
+    uint64_t size = 0;
+    int spoiled = 0;
+    (void)state;
+
+    start(&m, 1, 2048, 512);
+    assert_ok(open_outbox(&m));
+    for (int i = 0; i < 20; i++)
+        assert_ok(append(&m));
+    assert_ok(sync_all(&m));
+    for (uint64_t i = 1; i <= 20 && spoiled < 2; i++) {
+        fl_outbox_name(name, i);
+        if (m.files.size(m.files.self, name, &size, NULL) != FL_OK)
+            continue;
+        fl_files_twin_rot(m.twin, name, 33);
+        spoiled++;
+    }
+    (void)read_all(&m, &first, &last);
+    for (int i = 0; i < 100; i++)
+        assert_ok(append(&m));
+    assert_ok(sync_all(&m));
+    (void)read_all(&m, &first, &last);
+    assert_int_equal(last, 120);
+    assert_true(fl_outbox_stats(m.outbox).bytes <= 2048);
+    finish(&m);
+}
+
 static void a_lost_header_loses_no_record(void **state)
 {
     (void)state;
@@ -817,6 +849,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_changes_nothing_and_passes),
         cmocka_unit_test(a_failed_sync_gives_up_what_it_could_not_keep),
         cmocka_unit_test(what_rots_is_noticed_and_counted),
+        cmocka_unit_test(damaged_segments_give_way_like_others),
         cmocka_unit_test(a_lost_header_loses_no_record),
         cmocka_unit_test(missing_segments_are_damage_not_silence),
         cmocka_unit_test(numbers_go_on_though_every_segment_is_gone),
