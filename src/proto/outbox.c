@@ -187,6 +187,7 @@ static void seal(struct fl_outbox *o)
     struct segment *last = last_segment(o);
     char name[FL_OUTBOX_NAME_MAX];
 
+    fl_assert(last);
     o->sealed = true;
     fl_outbox_name(name, last->first);
     (void)o->files.truncate(o->files.self, name, last->bytes, NULL);
@@ -296,7 +297,7 @@ enum fl_error fl_outbox_append(struct fl_outbox *o, struct fl_slice record, uint
         return error;
     last = last_segment(o);
     /* A failed sync in make_room gives numbers up. */
-    fl_assert(o->next == last->end);
+    fl_assert(last && o->next == last->end);
     fl_outbox_name(name, last->first);
     error = o->files.write(o->files.self, name, last->bytes, fl_buffer_slice(&o->scratch), ctx);
     if (error != FL_OK) {
