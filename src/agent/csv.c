@@ -48,6 +48,7 @@ enum fl_error fl_csv_number(struct fl_slice text, bool comma, double *value)
 /* "2014-07-10 00:15[:01[.5]]" as RFC 3339; the parser there judges the rest. */
 static enum fl_error plain_time(struct fl_slice text, fl_time_t *t)
 {
+    static const char no_seconds[] = {':', '0', '0'};
     char copy[40];
     size_t size = text.size;
 
@@ -56,8 +57,8 @@ static enum fl_error plain_time(struct fl_slice text, fl_time_t *t)
     memcpy(copy, text.data, size);
     copy[10] = 'T';
     if (size == 16) {
-        memcpy(copy + size, ":00", 3);
-        size += 3;
+        memcpy(copy + size, no_seconds, sizeof no_seconds);
+        size += sizeof no_seconds;
     }
     /* What has a zone is taken as it is. */
     if (!memchr(copy + 10, 'Z', size - 10) && !memchr(copy + 10, '+', size - 10) &&

@@ -105,7 +105,7 @@ static enum fl_error ask(struct enrolment *e, struct fl_context *ctx)
     struct fl_http_call call = {.method = "POST",
                                 .path = "/.well-known/est/simpleenroll",
                                 .content_type = "application/pkcs10"};
-    struct fl_buffer body = FL_BUFFER(2 * FL_LIMIT_CSR);
+    struct fl_buffer body = FL_BUFFER((size_t)2 * FL_LIMIT_CSR);
     struct fl_http_client *client = NULL;
     struct fl_http_reply reply = {0};
     enum fl_error error = make_request(e, &body, ctx);

@@ -21,10 +21,8 @@ static enum fl_error judge_folder(const struct fl_files *files,
 
     fl_self_init(&old);
     error = fl_self_load(files, &old, ctx);
-    if (error == FL_ENOTFOUND)
-        error = FL_OK;
-    else if (error && options->again)
-        error = FL_OK; /* damaged: that is what --again is for */
+    if (error == FL_ENOTFOUND || (error && options->again))
+        error = FL_OK; /* new, or damaged: that is what --again is for */
     else if (!error && strcmp(old.device, token->id) != 0)
         error = fl_fail(ctx, FL_EEXISTS,
                         "%s belongs to '%s', the token is for '%s': use a folder for each device",

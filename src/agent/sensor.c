@@ -368,7 +368,7 @@ enum fl_error fl_sensor_open(struct fl_loop *loop, const struct fl_clock *clock,
     s->clock = clock;
     s->once = once;
     s->fd = -1;
-    s->pending = FL_BUFFER((size_t)FL_LIMIT_AGENT_LINE + 2 * READ_SIZE);
+    s->pending = FL_BUFFER((size_t)FL_LIMIT_AGENT_LINE + (size_t)2 * READ_SIZE);
     s->timer.fired = host_fired;
     if (spec->kind == FL_SENSOR_FILE)
         error = open_file(s, ctx);

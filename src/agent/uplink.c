@@ -46,6 +46,7 @@ struct fl_uplink {
     unsigned setbacks;   /* such refusals in a row */
     uint64_t acknowledged_to;
     struct fl_map streams;
+    bool refusal_told; /* of a stream that only an earlier process has measured */
     struct fl_buffer record;
     struct fl_buffer payload;
     struct fl_uplink_counts counts;
@@ -111,14 +112,20 @@ void fl_uplink_free(struct fl_uplink *uplink)
     free(uplink);
 }
 
-/* NULL: too many streams, or no memory. */
-static struct stream *find_stream(struct fl_uplink *u, const char *name)
+static struct stream *find_stream(const struct fl_uplink *u, const char *name)
 {
     struct fl_map_node *node = fl_map_find(&u->streams, fl_slice_str(name));
-    struct stream *stream = NULL;
 
-    if (node)
-        return fl_container_of(node, struct stream, node);
+    return node ? fl_container_of(node, struct stream, node) : NULL;
+}
+
+/* NULL: too many streams, or no memory. */
+static struct stream *make_stream(struct fl_uplink *u, const char *name)
+{
+    struct stream *stream = find_stream(u, name);
+
+    if (stream)
+        return stream;
     if (u->streams.count >= FL_LIMIT_AGENT_STREAMS)
         return NULL;
     stream = calloc(1, sizeof *stream);
@@ -148,7 +155,7 @@ enum fl_error fl_uplink_add(struct fl_uplink *uplink, const char *stream, fl_tim
                        FL_NAME_MAX);
     if (!isfinite(value))
         return fl_fail(ctx, FL_EINVAL, "%s: not a number", stream);
-    known = find_stream(uplink, stream);
+    known = make_stream(uplink, stream);
     if (!known)
         return fl_fail(ctx, FL_ELIMIT, "%s: more than %d streams", stream, FL_LIMIT_AGENT_STREAMS);
     if (own_time && t <= known->last_t)
@@ -196,14 +203,14 @@ static void drop(struct fl_uplink *u, struct slot *slot, const char *stream, con
                  struct fl_slice words)
 {
     struct stream *known = find_stream(u, stream);
+    bool *told = known ? &known->refusal_told : &u->refusal_told;
     char shown[160];
 
     slot->state = SLOT_SETTLED;
     u->counts.refused++;
-    if (known && known->refusal_told)
+    if (*told)
         return;
-    if (known)
-        known->refusal_told = true;
+    *told = true;
     fl_log(FL_LOG_WARN, "uplink",
            "a reading of '%s' is dropped: %s%s%s (later ones are only counted)", stream, why,
            words.size ? ": " : "", fl_str_printable(shown, sizeof shown, words));
@@ -308,17 +315,16 @@ static bool send_record(struct fl_uplink *u, struct slot *slot, fl_time_t now)
 static bool take_next(struct fl_uplink *u)
 {
     struct fl_context ctx = {0};
-    struct slot *slot = slot_at(u, u->count);
+    struct slot slot = {.state = SLOT_WAITING, .at = u->cursor};
     enum fl_error error = FL_OK;
 
-    *slot = (struct slot){.state = SLOT_WAITING, .at = u->cursor};
     fl_buffer_clear(&u->record);
-    error = fl_outbox_read(u->outbox, &u->cursor, &slot->sequence, &u->record, &ctx);
+    error = fl_outbox_read(u->outbox, &u->cursor, &slot.sequence, &u->record, &ctx);
     if (error && error != FL_ENOTFOUND)
         fl_log(FL_LOG_ERROR, "outbox", "%s", ctx.text);
     if (error)
         return false;
-    u->count++;
+    u->window[(u->first + u->count++) % WINDOW] = slot;
     return true;
 }
 

@@ -455,15 +455,16 @@ static enum fl_error load(struct tpm_key *key, struct fl_context *ctx)
 static TSS2_RC sign_loaded(struct tpm_key *key, const TPM2B_DIGEST *digest,
                            TPMT_SIGNATURE **signature)
 {
-    const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_ECDSA,
-                                    .details.ecdsa.hashAlg = TPM2_ALG_SHA256};
+    TPMT_SIG_SCHEME ecdsa = {0};
     const TPMT_TK_HASHCHECK no_ticket = {.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL};
     int tries = 0;
     TSS2_RC rc = 0;
 
+    ecdsa.scheme = TPM2_ALG_ECDSA;
+    ecdsa.details.ecdsa.hashAlg = TPM2_ALG_SHA256;
     do {
         rc = Esys_Sign(key->tpm->esys, key->handle, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-                       digest, &scheme, &no_ticket, signature);
+                       digest, &ecdsa, &no_ticket, signature);
     } while (again(key->tpm, rc, &tries));
     return rc;
 }
@@ -563,7 +564,7 @@ static ECDSA_SIG *sign_for_openssl(const unsigned char *bytes, int size, const B
         error =
             fl_fail(&ctx, FL_EUNSUPPORTED, "TPM keys sign SHA-256 digests, not %d octets", size);
     }
-    if (error) {
+    if (error || !signature) {
         (void)fl_str_copy(key->tpm->failure, sizeof key->tpm->failure, ctx.text);
         ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "%s", ctx.text);
         return NULL;
