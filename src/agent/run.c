@@ -33,6 +33,7 @@ struct run {
     struct fl_uplink_counts told;
     unsigned failures; /* connections in a row that came to nothing */
     bool open_told;
+    bool resumed;
     bool ending;
     bool outbox_failed; /* said once until it works again */
 };
@@ -77,8 +78,10 @@ static void after_event(struct run *r)
 {
     if (!r->open_told && fl_uplink_is_open(r->uplink)) {
         r->open_told = true;
-        fl_log(FL_LOG_INFO, "link", "the hub accepted %s; %llu readings are waiting",
-               r->identity.device, (unsigned long long)fl_uplink_count(r->uplink).waiting);
+        fl_log(FL_LOG_INFO, "link", "%s is connected to %s port %u%s; %llu readings are waiting",
+               r->identity.device, r->identity.host, r->identity.mqtt_port,
+               r->resumed ? " (resumed)" : "",
+               (unsigned long long)fl_uplink_count(r->uplink).waiting);
     }
     move_output(r);
     set_tick(r);
@@ -109,8 +112,7 @@ static void link_up(void *self, bool resumed)
     struct fl_context ctx = {0};
 
     fl_tpm_release(r->key.tpm);
-    fl_log(FL_LOG_INFO, "link", "TLS 1.3 with %s port %u%s", r->identity.host,
-           r->identity.mqtt_port, resumed ? ", resumed" : "");
+    r->resumed = resumed;
     if (fl_uplink_start(r->uplink, fl_loop_now(r->loop), &ctx) != FL_OK) {
         fl_link_close(r->link);
         disconnected(r, ctx.text);
