@@ -47,14 +47,15 @@ enum fl_error fl_api_directory(struct fl_cli *cli, const char **directory, struc
 static void permission_hint(struct fl_cli *cli, const char *path)
 {
     struct stat st = {0};
-    const struct passwd *owner = NULL;
+    struct passwd entry = {0};
+    struct passwd *owner = NULL;
+    char names[4096];
 
     if (stat(path, &st) != 0 && stat(cli->hub, &st) != 0) {
         fl_cli_hint(cli, "run this as the user who runs the hub");
         return;
     }
-    owner = getpwuid(st.st_uid);
-    if (owner)
+    if (getpwuid_r(st.st_uid, &entry, names, sizeof names, &owner) == 0 && owner)
         fl_cli_hint(cli, "it belongs to the user %s: run this as %s (sudo -u %s fairlead ...)",
                     owner->pw_name, owner->pw_name, owner->pw_name);
     else

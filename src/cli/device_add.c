@@ -73,7 +73,7 @@ static void draw_qr(const struct fl_cli *cli, const char *token, struct fl_buffe
 
 static enum fl_error show_token(struct fl_cli *cli, const json_t *answer, struct fl_context *ctx)
 {
-    struct fl_buffer out = FL_BUFFER(1024 * 1024);
+    struct fl_buffer out = FL_BUFFER(1024UL * 1024);
     const char *id = fl_json_text(answer, "id");
     const char *token = fl_json_text(answer, "token");
     const char *file = fl_cli_option(cli, "qr");

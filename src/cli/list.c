@@ -60,18 +60,19 @@ static enum fl_error visit_json(void *to, json_t *row, struct fl_context *ctx)
     return fl_json_rows_add(&s->rows, row, ctx);
 }
 
-enum fl_error fl_list_show(struct fl_api *api, struct fl_api_list *list,
+enum fl_error fl_list_show(struct fl_api *api, const struct fl_api_list *list,
                            const struct fl_list_show *show, struct fl_context *ctx)
 {
     struct showing s = {.show = show};
     struct fl_cli *cli = api->cli;
+    struct fl_api_list visited = *list;
     enum fl_error e = FL_OK;
 
-    list->to = &s;
-    list->visit = cli->json ? visit_json : visit_table;
+    visited.to = &s;
+    visited.visit = cli->json ? visit_json : visit_table;
     fl_json_rows_begin(&s.rows, cli);
     fl_text_table_init(&s.table, show->columns, show->column_count);
-    e = fl_api_each(api, list, ctx);
+    e = fl_api_each(api, &visited, ctx);
     if (e == FL_OK && cli->json)
         e = fl_json_rows_end(&s.rows, ctx);
     else if (e == FL_OK && fl_text_table_rows(&s.table) > 0)
@@ -103,7 +104,7 @@ void fl_list_moment(const char *time, char *to, size_t size)
     char distance[FL_TIME_TEXT_MAX];
     fl_time_t apart = 0;
 
-    if (fl_time_parse(fl_slice_str(time), &at) != FL_OK) {
+    if (!time[0] || fl_time_parse(fl_slice(time, strlen(time)), &at) != FL_OK) {
         (void)snprintf(to, size, "%s", time[0] ? time : "-");
         return;
     }

@@ -16,7 +16,7 @@ struct fl_list_show {
 };
 
 /* Shows what fl_api_each visits (`list` without its visit). */
-FL_MUST_USE enum fl_error fl_list_show(struct fl_api *api, struct fl_api_list *list,
+FL_MUST_USE enum fl_error fl_list_show(struct fl_api *api, const struct fl_api_list *list,
                                        const struct fl_list_show *show, struct fl_context *ctx);
 
 /* Rows of a JSON array as they come. Begin, rows, end; on failure the array stays open, so that

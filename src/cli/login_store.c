@@ -16,7 +16,7 @@
 enum fl_error fl_login_url(const char *typed, char url[FL_LIMIT_HOST + 32], struct fl_context *ctx)
 {
     static const char scheme[] = "https://";
-    struct fl_slice rest = fl_slice_str(typed);
+    struct fl_slice rest = fl_slice(typed, strlen(typed));
     char host[FL_LIMIT_HOST + 12] = "";
     const char *port = NULL;
     uint64_t number = DEFAULT_PORT;
@@ -147,40 +147,37 @@ enum fl_error fl_login_load(const char *url, struct fl_login *login, struct fl_c
     return e == FL_OK ? load_file(path, login, ctx) : e;
 }
 
-static bool is_login(const char *name)
+static int is_login(const struct dirent *entry)
 {
-    size_t size = strlen(name);
+    size_t size = strlen(entry->d_name);
 
-    return name[0] != '.' && size > 5 && strcmp(name + size - 5, ".json") == 0;
+    return entry->d_name[0] != '.' && size > 5 && strcmp(entry->d_name + size - 5, ".json") == 0;
 }
 
 enum fl_error fl_login_only(struct fl_login *login, struct fl_context *ctx)
 {
     char in[FL_CLI_PATH_MAX];
-    char path[FL_CLI_PATH_MAX];
+    char path[FL_CLI_PATH_MAX] = "";
     char names[384] = "";
-    size_t count = 0;
-    const struct dirent *entry = NULL;
-    DIR *list = NULL;
+    struct dirent **entries = NULL;
+    int count = 0;
     enum fl_error e = folder(in, ctx);
 
     if (e != FL_OK)
         return e;
-    list = opendir(in);
-    while (list && (entry = readdir(list)) != NULL && e == FL_OK) {
+    count = scandir(in, &entries, is_login, alphasort); /* below 0: no such folder */
+    if (count > 0)
+        e = fl_file_path(path, in, entries[0]->d_name, ctx);
+    for (int i = 0; i < count; i++) {
         size_t used = strlen(names);
-        if (!is_login(entry->d_name))
-            continue;
-        if (count++ == 0)
-            e = fl_file_path(path, in, entry->d_name, ctx);
         (void)snprintf(names + used, sizeof names - used, "%s%.*s", used ? ", " : "",
-                       (int)(strlen(entry->d_name) - 5), entry->d_name);
+                       (int)(strlen(entries[i]->d_name) - 5), entries[i]->d_name);
+        free(entries[i]);
     }
-    if (list)
-        (void)closedir(list);
+    free(entries);
     if (e != FL_OK)
         return e;
-    if (count == 0)
+    if (count <= 0)
         return fl_fail(ctx, FL_ENOTFOUND, "no hub is named and you have logged in to none");
     if (count > 1)
         return fl_fail(ctx, FL_EBUSY, "no hub is named and you have logged in to several (%s)",

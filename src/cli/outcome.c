@@ -41,7 +41,7 @@ static void headline(const json_t *outcome, bool dry_run, struct fl_buffer *out)
 
 static enum fl_error show(struct fl_cli *cli, const json_t *outcome, struct fl_context *ctx)
 {
-    struct fl_buffer out = FL_BUFFER(256 * 1024);
+    struct fl_buffer out = FL_BUFFER(256UL * 1024);
     bool dry_run = fl_json_true(outcome, "dry_run");
     long long closed = fl_json_int(outcome, "sessions_closed");
     const char *state = fl_json_text(outcome, "state");

@@ -42,6 +42,7 @@ static void divide(const struct fl_plot_point *points, size_t count, const struc
 {
     double span = (double)x->last - (double)x->first;
 
+    fl_assert(slot_count > 0);
     for (size_t i = 0; i < slot_count; i++)
         slots[i] = (struct slot){0};
     for (size_t i = 0; i < count; i++) {

@@ -161,7 +161,7 @@ static void print_cell(struct row_print *row, const char *text, enum fl_text_sty
 enum fl_error fl_text_table_print(const struct fl_text_table *table, size_t width, bool color,
                                   struct fl_buffer *out)
 {
-    size_t widths[FL_TEXT_TABLE_COLUMNS];
+    size_t widths[FL_TEXT_TABLE_COLUMNS] = {0};
     size_t count = table->column_count;
     size_t rows = fl_text_table_rows(table);
 

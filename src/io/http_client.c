@@ -159,7 +159,7 @@ static enum fl_error check_url(const char *url, struct fl_context *ctx)
     const char *host = url + 8;
     bool is_https = strncasecmp(url, "https://", 8) == 0;
 
-    fl_str_printable(shown, sizeof shown, fl_slice_str(url));
+    fl_str_printable(shown, sizeof shown, fl_slice(url, strlen(url)));
     if (!is_https)
         return fl_fail(ctx, FL_EINVAL, "%s: the address of a hub is https://HOST[:PORT]", shown);
     if (!*host || strlen(url) >= URL_MAX || host[strspn(host, allowed)])
@@ -406,7 +406,7 @@ enum fl_error fl_http_client_call(struct fl_http_client *client, const struct fl
                                   struct fl_http_reply *reply, struct fl_context *ctx)
 {
     struct curl_slist *headers = NULL;
-    struct fl_buffer url = FL_BUFFER(64 * 1024);
+    struct fl_buffer url = FL_BUFFER(64UL * 1024);
     enum fl_error e = FL_OK;
     CURLcode code = CURLE_OK;
     const char *text = NULL;
