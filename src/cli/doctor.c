@@ -4,6 +4,7 @@
 #include "cli/api.h"
 #include "cli/file.h"
 #include "cli/json.h"
+#include "cli/list.h"
 #include "cli/nouns.h"
 #include "cli/text.h"
 
@@ -155,9 +156,18 @@ static void check_front(struct fl_doctor *d)
 
 static enum fl_error print_findings(struct fl_doctor *d, struct fl_context *ctx)
 {
-    if (d->cli->json)
-        return fl_cli_write_json(d->cli, d->rows, ctx);
-    return fl_cli_write_table(d->cli, &d->table, ctx);
+    struct fl_json_rows rows;
+    enum fl_error e = FL_OK;
+
+    if (!d->cli->json)
+        return fl_cli_write_table(d->cli, &d->table, ctx);
+    fl_json_rows_begin(&rows, d->cli);
+    for (size_t i = 0; i < json_array_size(d->rows) && e == FL_OK; i++)
+        e = fl_json_rows_add(&rows, json_array_get(d->rows, i), ctx);
+    if (e == FL_OK)
+        e = fl_json_rows_end(&rows, ctx);
+    fl_json_rows_free(&rows);
+    return e;
 }
 
 static enum fl_error run_doctor(struct fl_cli *cli, struct fl_context *ctx)

@@ -109,7 +109,7 @@ void fl_list_moment(const char *time, char *to, size_t size)
         return;
     }
     apart = at > now ? at - now : now - at;
-    fl_duration_format(apart < 1000 ? 0 : apart - apart % 1000, distance);
+    fl_duration_format((apart + 500) / 1000 * 1000, distance);
     if (at > now)
         (void)snprintf(to, size, "%s (in %s)", time, distance);
     else

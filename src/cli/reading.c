@@ -77,8 +77,11 @@ static enum fl_error visit_stream(void *to, json_t *row, struct fl_context *ctx)
 static enum fl_error stream_all(struct fl_api *api, const char *path, struct fl_context *ctx)
 {
     struct streaming s = {.cli = api->cli, .csv = FL_BUFFER(4L * 1024 * 1024)};
-    const struct fl_api_list list = {
-        .path = path, .key = "position", .visit = visit_stream, .to = &s};
+    const struct fl_api_list list = {.path = path,
+                                     .key = "position",
+                                     .first_after = "0", /* in the order of storing */
+                                     .visit = visit_stream,
+                                     .to = &s};
     enum fl_error e = FL_OK;
 
     fl_json_rows_begin(&s.rows, api->cli);
@@ -261,16 +264,24 @@ static enum fl_error visit_set(void *to, json_t *row, struct fl_context *ctx)
     return fl_reading_set_add(to, row, ctx);
 }
 
-static enum fl_error show_in_memory(struct fl_api *api, const char *path, uint64_t limit,
+/* `few`: what is wanted is one page, the newest; otherwise everything is fetched, in the order of
+ * storing, since only that can be continued. */
+static enum fl_error show_in_memory(struct fl_api *api, const char *path, uint64_t limit, bool few,
                                     struct fl_context *ctx)
 {
     struct fl_reading_set set = {0};
     struct fl_cli *cli = api->cli;
-    const struct fl_api_list list = {
-        .path = path, .key = "position", .limit = limit, .visit = visit_set, .to = &set};
+    const struct fl_api_list list = {.path = path,
+                                     .key = "position",
+                                     .first_after = few ? NULL : "0",
+                                     .one_page = few,
+                                     .visit = visit_set,
+                                     .to = &set};
     enum fl_error e = fl_api_each(api, &list, ctx);
 
-    fl_reading_set_turn(&set);
+    fl_reading_set_order(&set);
+    if (limit)
+        fl_reading_set_keep(&set, limit);
     if (e == FL_OK && (cli->json || fl_cli_option(cli, "csv")))
         e = print_set(cli, &set, ctx);
     else if (e == FL_OK && set.count == 0)
@@ -289,6 +300,7 @@ enum fl_error fl_reading_run_show(struct fl_cli *cli, struct fl_context *ctx)
     fl_time_t since = INT64_MIN;
     uint64_t limit = 0;
     bool all = false;
+    bool few = false;
     enum fl_error e = fl_cli_name(cli, "device id", cli->operands[0], ctx);
 
     if (e == FL_OK &&
@@ -301,16 +313,16 @@ enum fl_error fl_reading_run_show(struct fl_cli *cli, struct fl_context *ctx)
     if (e == FL_OK && since != INT64_MIN)
         fl_time_format(since, from);
     all = !limit && (cli->json || (e == FL_OK && fl_cli_option(cli, "csv")));
+    few = limit && limit <= FL_LIMIT_READINGS_PAGE;
     if (e == FL_OK)
-        e = fl_reading_path(
-            cli, from[0] ? from : NULL, all ? "asc" : "desc",
-            limit && limit < FL_LIMIT_READINGS_PAGE ? limit : FL_LIMIT_READINGS_PAGE, &path, ctx);
+        e = fl_reading_path(cli, from[0] ? from : NULL, few ? "desc" : "asc",
+                            few ? limit : FL_LIMIT_READINGS_PAGE, &path, ctx);
     if (e == FL_OK)
         e = fl_api_open(cli, &api, ctx);
     if (e == FL_OK && all)
         e = stream_all(&api, fl_buffer_str(&path), ctx);
     else if (e == FL_OK)
-        e = show_in_memory(&api, fl_buffer_str(&path), limit, ctx);
+        e = show_in_memory(&api, fl_buffer_str(&path), limit, few, ctx);
     fl_api_close(&api);
     fl_buffer_free(&path);
     return e;
@@ -335,7 +347,7 @@ static const struct fl_cli_option tail_options[] = {
 static const struct fl_cli_verb verbs[] = {
     {"reading", "show", "ID", "show what a device has sent",
      "Without an option: a summary of every stream, and the newest readings. --json and --csv\n"
-     "print all that were chosen, oldest first.",
+     "print all that were chosen, oldest first; without --limit in the order of storing.",
      show_options, fl_reading_run_show, NULL},
     {"reading", "tail", "ID", "follow what a device sends, until Ctrl-C",
      "With --json one object a line.", tail_options, fl_reading_run_tail, NULL},

@@ -62,13 +62,28 @@ enum fl_error fl_reading_set_add(struct fl_reading_set *set, const json_t *row,
     return e;
 }
 
-void fl_reading_set_turn(struct fl_reading_set *set)
+static int compare(const void *a, const void *b)
 {
-    for (size_t i = 0; i < set->count / 2; i++) {
-        struct fl_reading_item kept = set->items[i];
-        set->items[i] = set->items[set->count - 1 - i];
-        set->items[set->count - 1 - i] = kept;
-    }
+    const struct fl_reading_item *x = a;
+    const struct fl_reading_item *y = b;
+
+    if (x->point.t != y->point.t)
+        return x->point.t < y->point.t ? -1 : 1;
+    return x->position < y->position ? -1 : x->position > y->position;
+}
+
+void fl_reading_set_order(struct fl_reading_set *set)
+{
+    if (set->count > 1)
+        qsort(set->items, set->count, sizeof *set->items, compare);
+}
+
+void fl_reading_set_keep(struct fl_reading_set *set, size_t count)
+{
+    if (set->count <= count)
+        return;
+    memmove(set->items, set->items + (set->count - count), count * sizeof *set->items);
+    set->count = count;
 }
 
 void fl_reading_set_free(struct fl_reading_set *set)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Readings in memory, for what needs them all at once: tables, plots, the newest N. Compact (32
- * octets each) and bounded by FL_READING_SET_MAX. Rows come newest first, as they are fetched when
- * only the newest are wanted; fl_reading_set_turn puts them in order.
+ * octets each) and bounded by FL_READING_SET_MAX. They come in any order; a device that was cut off
+ * sends old ones late.
  */
 #ifndef FL_CLI_READING_SET_H
 #define FL_CLI_READING_SET_H
@@ -33,7 +33,10 @@ struct fl_reading_set {
 /* One row of the API. FL_EPARSE: not a reading; FL_ELIMIT: too many readings or streams. */
 FL_MUST_USE enum fl_error fl_reading_set_add(struct fl_reading_set *set, const json_t *row,
                                              struct fl_context *ctx);
-void fl_reading_set_turn(struct fl_reading_set *set);
+/* By time, and by the order of storing within one millisecond. */
+void fl_reading_set_order(struct fl_reading_set *set);
+/* Drops all but the last `count`. */
+void fl_reading_set_keep(struct fl_reading_set *set, size_t count);
 void fl_reading_set_free(struct fl_reading_set *set);
 
 /* The points of one stream, in the set's order; `to` has room for `set->count`. */

@@ -13,7 +13,7 @@
 
 struct tail {
     struct fl_api *api;
-    char after[32]; /* the newest position seen; empty: none yet */
+    int64_t position; /* the greatest seen; 0: none yet */
     bool head_printed;
 };
 
@@ -56,8 +56,8 @@ static enum fl_error take_page(struct tail *tail, const json_t *rows, bool newes
         return fl_fail(ctx, FL_EPARSE, "the hub's answer is not an array");
     for (size_t i = 0; i < count && e == FL_OK; i++) {
         json_t *row = json_array_get(rows, newest_first ? count - 1 - i : i);
-        (void)snprintf(tail->after, sizeof tail->after, "%lld",
-                       (long long)fl_json_int(row, "position"));
+        if (fl_json_int(row, "position") > tail->position)
+            tail->position = fl_json_int(row, "position");
         e = print_row(tail, row, ctx);
     }
     return e;
@@ -67,11 +67,13 @@ static enum fl_error fetch(struct tail *tail, uint64_t newest, struct fl_context
 {
     struct fl_buffer path = FL_BUFFER(4096);
     json_t *rows = NULL;
+    char after[32];
     enum fl_error e = fl_reading_path(tail->api->cli, NULL, newest ? "desc" : "asc",
                                       newest ? newest : FL_LIMIT_READINGS_PAGE, &path, ctx);
 
     if (e == FL_OK) {
-        fl_api_query(&path, "after", tail->after[0] ? tail->after : NULL);
+        (void)snprintf(after, sizeof after, "%lld", (long long)tail->position);
+        fl_api_query(&path, "after", newest ? NULL : after);
         e = fl_api_call(tail->api, "GET", fl_buffer_str(&path), NULL, &rows, ctx);
     }
     if (e == FL_OK)

@@ -28,7 +28,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json" if status < 400 else "application/problem+json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        try:
+            self.wfile.write(data)
+        except BrokenPipeError:
+            pass
 
     do_GET = do_POST = do_DELETE = handle_any
 
@@ -68,11 +71,13 @@ class FakeApi:
         os.unlink(self.dir / "run" / "hub.sock")
 
     def paged(self, path, rows, key, page):
-        """Rows in pages, continued by after=, newest first when asked so."""
+        """Rows in pages, continued by after=, newest first when asked so (which cannot be continued)."""
         def answer(query):
+            if "after" in query and query.get("order") == "desc":
+                return 400, {"title": "Bad Request", "detail": "'after' goes on in the order of storing: not with order=desc"}
             list_ = list(reversed(rows)) if query.get("order") == "desc" else rows
             size = min(page, int(query.get("limit", page)))
-            if query.get("after"):
+            if query.get("after") not in (None, "", "0"):
                 at = [str(row[key]) for row in list_].index(query["after"]) + 1
                 list_ = list_[at:]
             return 200, list_[:size]
