@@ -133,9 +133,12 @@ static const struct fl_text_column summary_columns[] = {
     {.title = "LAST", .right = true},    {.title = "OVER TIME", .may_go = true},
 };
 
+/* For a person: six digits are enough, but counters are whole numbers. */
 static void number_cell(struct fl_text_table *table, double value)
 {
-    fl_text_table_cell(table, FL_STYLE_NONE, "%.6g", value);
+    bool is_counter = (value >= 1e6 || value <= -1e6) && value > -1e15 && value < 1e15;
+
+    fl_text_table_cell(table, FL_STYLE_NONE, is_counter ? "%.0f" : "%.6g", value);
 }
 
 static void summary_row(struct fl_text_table *table, const char *stream, const char *unit,
@@ -147,6 +150,9 @@ static void summary_row(struct fl_text_table *table, const char *stream, const c
 
     if (fl_plot_sparkline(points, count, width, &line) == FL_OK)
         text = fl_buffer_str(&line);
+    while (line.size > 0 && line.data[line.start + line.size - 1] == ' ')
+        line.size--;
+    text = text ? fl_buffer_str(&line) : NULL;
     fl_text_table_cell(table, FL_STYLE_NONE, "%s", stream);
     fl_text_table_cell(table, FL_STYLE_NONE, "%s", unit);
     fl_text_table_cell(table, FL_STYLE_NONE, "%zu", s.count);
