@@ -21,8 +21,7 @@ const struct fl_role *fl_role_of(enum fl_msg_from from)
     for (size_t i = 0; i < FL_ROLE_COUNT; i++)
         if (fl_roles[i].from == from)
             return &fl_roles[i];
-    fl_assert(false && "a role of a child");
-    return NULL;
+    fl_assert_failed("a role of a child", __FILE__, __LINE__);
 }
 
 const struct fl_role *fl_role_named(struct fl_slice peer)
