@@ -17,7 +17,7 @@ import threading
 import time
 import unittest
 
-BIN = pathlib.Path(os.environ.get("FAIRLEAD_BIN", "build/asan/bin")).resolve()
+BIN = pathlib.Path(os.environ.get("FAIRLEAD_BIN", pathlib.Path(__file__).parents[2] / "build/asan/bin")).resolve()
 READY_S = 30  # generous: sanitizers on a busy machine
 
 
@@ -137,8 +137,8 @@ class Hub:
     def device(self, device):
         return self.json("device", "show", device)
 
-    def readings(self, device, limit=1000000):
-        return self.json("reading", "show", device, "--limit", str(limit))
+    def readings(self, device):
+        return self.json("reading", "show", device)
 
     # --- third-party clients ---
 
@@ -220,6 +220,7 @@ class Mqtt:
             kind, body = self.receive()
         except (ssl.SSLError, OSError, EOFError) as error:
             raw.close()
+            getattr(self, "tls", raw).close()
             raise Refused(str(error)) from error
         if kind >> 4 != 2 or body[1] != 0:
             self.close()
