@@ -195,11 +195,12 @@ void fl_est_reenrol(struct fl_est *est, struct fl_http_exchange *exchange,
 
 static int status_of(enum fl_error error)
 {
+    /* The request was judged before the hub was asked: what it cannot parse is the token. */
     static const struct {
         enum fl_error error;
         int status;
     } table[] = {
-        {FL_EINVAL, 400},  {FL_EPARSE, 400},       {FL_ELIMIT, 400},  {FL_ENOTFOUND, 401},
+        {FL_EINVAL, 400},  {FL_EPARSE, 401},       {FL_ELIMIT, 400},  {FL_ENOTFOUND, 401},
         {FL_EAUTH, 401},   {FL_EEXPIRED, 401},     {FL_EDENIED, 403}, {FL_ESTATE, 403},
         {FL_EEXISTS, 403}, {FL_EUNSUPPORTED, 400}, {FL_EBUSY, 429},
     };

@@ -311,7 +311,7 @@ static void enrolment_asks_for_a_token_and_the_hub_decides(void **state)
         const char *status;
     } table[] = {
         {FL_OK, "HTTP/1.1 200 OK\r\n"}, {FL_EAUTH, "HTTP/1.1 401 "}, {FL_EDENIED, "HTTP/1.1 403 "},
-        {FL_EBUSY, "HTTP/1.1 429 "},    {FL_EIO, "HTTP/1.1 503 "},   {FL_EPARSE, "HTTP/1.1 400 "},
+        {FL_EBUSY, "HTTP/1.1 429 "},    {FL_EIO, "HTTP/1.1 503 "},   {FL_EPARSE, "HTTP/1.1 401 "},
     };
     struct rig *r = *state;
     struct client *c = client_open(r, r->https_port, false, false);
