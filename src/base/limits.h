@@ -66,7 +66,8 @@ enum {
     FL_LIMIT_REFUSED_SESSIONS = 20, /* refused connections told in a second */
     FL_LIMIT_HTTP_HEAD = 16 * 1024,
     FL_LIMIT_HTTP_HEADERS = 64,
-    FL_LIMIT_HTTP_CONNECTIONS = 4096, /* of one listener; the quietest gives way */
+    FL_LIMIT_HTTP_CONNECTIONS = 4096,        /* of one listener; the quietest gives way */
+    FL_LIMIT_HTTP_BODIES = 64 * 1024 * 1024, /* of all requests of one listener together */
     FL_LIMIT_HTTP_RESPONSE = 16 * 1024 * 1024,
     FL_LIMIT_HTTP_METHOD = 16,
     FL_LIMIT_HTTP_TARGET = 8 * 1024, /* as on the wire */

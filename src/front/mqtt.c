@@ -212,7 +212,7 @@ static void on_opened(struct fl_stream *stream)
     (void)fl_str_copy(c->serial, sizeof c->serial, info->serial);
     if (fl_broker_attach(m->broker, fl_slice_str(c->device->id), c, now(m), &c->attached, &ctx) !=
         FL_OK) {
-        fl_log(FL_LOG_WARN, "mqtt", "%s %s: %s", c->peer, c->device->id, ctx.text);
+        (void)tell_session(c, "refused", ctx.text);
         free_conn(c, ctx.text);
     }
     touch(m);

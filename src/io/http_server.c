@@ -41,6 +41,7 @@ struct fl_http_server {
     SSL_CTX *tls;
     struct fl_http_handler handler;
     struct fl_listener *listener;
+    size_t held;          /* bytes of bodies that are being received or handled */
     struct fl_list conns; /* who was last answered longest ago first */
     size_t count;
 };
@@ -74,28 +75,27 @@ static void move_to(struct conn *c, enum state state)
     c->state = state;
 }
 
-static void free_conn(struct conn *c)
-{
-    if (c->exchange)
-        c->exchange->conn = NULL;
-    fl_stream_close(&c->stream);
-    fl_loop_stop_timer(c->server->loop, &c->timer);
-    fl_list_remove(&c->node);
-    c->server->count--;
-    free(c->head);
-    fl_buffer_free(&c->head_bytes);
-    fl_buffer_free(&c->body_bytes);
-    fl_buffer_free(&c->out);
-    free(c);
-}
-
 static void forget_request(struct conn *c)
 {
+    c->server->held -= c->body_bytes.size;
     free(c->head);
     c->head = NULL;
     c->scan = (struct fl_http_scan){0};
     fl_buffer_free(&c->head_bytes);
     fl_buffer_free(&c->body_bytes);
+}
+
+static void free_conn(struct conn *c)
+{
+    if (c->exchange)
+        c->exchange->conn = NULL;
+    forget_request(c);
+    fl_stream_close(&c->stream);
+    fl_loop_stop_timer(c->server->loop, &c->timer);
+    fl_list_remove(&c->node);
+    c->server->count--;
+    fl_buffer_free(&c->out);
+    free(c);
 }
 
 /* --- answering --- */
@@ -312,9 +312,13 @@ static size_t receive_body(struct conn *c, struct fl_slice bytes)
 {
     struct fl_context ctx = {0};
     struct fl_slice rest = bytes;
+    size_t before = c->body_bytes.size;
     enum fl_error error = fl_http_body_read(&c->body, &rest, &c->body_bytes, &ctx);
 
-    if (error == FL_OK)
+    c->server->held += c->body_bytes.size - before;
+    if (c->server->held > FL_LIMIT_HTTP_BODIES)
+        refuse(c, 503, "too many large requests at once");
+    else if (error == FL_OK)
         handle(c);
     else if (error != FL_EMORE)
         refuse(c, c->body.status, ctx.text);

@@ -349,6 +349,42 @@ static void the_quietest_connection_gives_way(void **state)
     free(fds);
 }
 
+static void bodies_together_are_bounded(void **state)
+{
+    struct world *w = *state;
+    int fds[FL_LIMIT_HTTP_BODIES / FL_LIMIT_HTTP_BODY + 1];
+    int count = FL_LIMIT_HTTP_BODIES / FL_LIMIT_HTTP_BODY + 1;
+    char chunk[65536] = "";
+    int refused = 0;
+
+    for (int i = 0; i < count; i++) {
+        size_t sent = 0;
+
+        fds[i] = dial(w);
+        say(w, fds[i], "PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n");
+        while (sent < FL_LIMIT_HTTP_BODY - 1) {
+            size_t left = FL_LIMIT_HTTP_BODY - 1 - sent;
+            ssize_t size =
+                send(fds[i], chunk, left < sizeof chunk ? left : sizeof chunk, MSG_NOSIGNAL);
+            if (size < 0 && errno != EAGAIN)
+                break;
+            sent += size > 0 ? (size_t)size : 0;
+            rounds(w, 1);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        refused += strstr(hear(w, fds[i]), "HTTP/1.1 503 ") != NULL;
+        (void)close(fds[i]);
+    }
+    assert_int_equal(refused, 1);
+    /* What they held is free again. */
+    rounds(w, 8);
+    fds[0] = dial(w);
+    say(w, fds[0], "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_contains(hear(w, fds[0]), "hello");
+    (void)close(fds[0]);
+}
+
 /* Out of descriptors, the server lets someone go instead of turning everyone away. */
 static void without_descriptors_someone_gives_way(void **state)
 {
@@ -393,6 +429,7 @@ int main(void)
         WORLD_TEST(an_answer_to_someone_who_has_gone_is_harmless),
         WORLD_TEST(a_large_answer_waits_for_a_slow_reader),
         WORLD_TEST(the_quietest_connection_gives_way),
+        WORLD_TEST(bodies_together_are_bounded),
         WORLD_TEST(without_descriptors_someone_gives_way),
     };
 
