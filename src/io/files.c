@@ -205,11 +205,11 @@ static enum fl_error files_size(void *self, const char *name, uint64_t *size,
 
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return strcmp(a, b);
 }
 
 struct names {
-    char **items;
+    char (*items)[FL_FILES_NAME];
     size_t count;
     size_t capacity;
 };
@@ -220,16 +220,13 @@ static enum fl_error add_name(struct names *names, const char *name)
         return FL_ELIMIT;
     if (names->count == names->capacity) {
         size_t capacity = names->capacity ? 2 * names->capacity : 64;
-        char **items = realloc(names->items, capacity * sizeof *items);
+        void *items = realloc(names->items, capacity * sizeof *names->items);
         if (!items)
             return FL_ENOMEM;
         names->items = items;
         names->capacity = capacity;
     }
-    names->items[names->count] = strdup(name);
-    if (!names->items[names->count])
-        return FL_ENOMEM;
-    names->count++;
+    (void)fl_str_copy(names->items[names->count++], FL_FILES_NAME, name);
     return FL_OK;
 }
 
@@ -247,7 +244,7 @@ static enum fl_error collect(int folder_fd, DIR *dir, struct names *names, struc
         enum fl_error error = FL_OK;
 
         errno = 0;
-        entry = readdir(dir);
+        entry = readdir(dir); /* cppcheck-suppress readdirCalled ; a stream has one thread */
         if (!entry)
             return errno == 0 ? FL_OK : fail(ctx, "list", ".");
         if (!is_file(folder_fd, entry->d_name))
@@ -276,11 +273,8 @@ static enum fl_error files_list(void *self, void (*visit)(void *to, const char *
     error = collect(folder->fd, dir, &names, ctx);
     if (error == FL_OK && names.count > 0)
         qsort(names.items, names.count, sizeof *names.items, compare_names);
-    for (size_t i = 0; i < names.count; i++) {
-        if (error == FL_OK)
-            visit(to, names.items[i]);
-        free(names.items[i]);
-    }
+    for (size_t i = 0; error == FL_OK && i < names.count; i++)
+        visit(to, names.items[i]);
     free(names.items);
     (void)closedir(dir);
     return error;

@@ -11,12 +11,13 @@
 
 #define FL_FILES_OPEN 4     /* kept open */
 #define FL_FILES_LIST 65536 /* names in one folder */
+#define FL_FILES_NAME 256   /* with the terminator */
 
 struct fl_files_folder { /* zero-initialised: closed */
     int fd;
     bool is_open;
     struct {
-        char name[256]; /* empty: unused */
+        char name[FL_FILES_NAME]; /* empty: unused */
         int fd;
         bool name_kept; /* its entry in the folder is on stable storage */
     } open[FL_FILES_OPEN];

@@ -544,7 +544,7 @@ static enum fl_error load_headers(struct fl_outbox *o, struct fl_context *ctx)
  * after kill -9 it may be in the page cache only. Then records can be added behind it. */
 static enum fl_error recover_last(struct fl_outbox *o, struct fl_context *ctx)
 {
-    struct segment *last = last_segment(o);
+    struct segment *last = &o->segments[o->count - 1];
     uint64_t offset = FL_OUTBOX_HEADER_SIZE;
     char name[FL_OUTBOX_NAME_MAX];
     enum fl_error error = FL_OK;
@@ -587,7 +587,7 @@ static enum fl_error recover(struct fl_outbox *o, struct fl_context *ctx)
         return error;
     for (size_t i = 0; i < o->count; i++)
         o->bytes += o->segments[i].bytes;
-    o->next = o->count ? last_segment(o)->end : 1;
+    o->next = o->count ? o->segments[o->count - 1].end : 1;
     if (o->first == 0)
         o->first = o->count ? o->segments[0].first : 1;
     if (o->count && o->first < o->segments[0].first) {
