@@ -157,7 +157,7 @@ static enum fl_error check_phase(struct fl_mqtt_session *s, const struct fl_mqtt
         return FL_OK;
     }
     if (packet->type == FL_MQTT_PUBLISH && packet->as.publish.qos &&
-        s->receipt_count == FL_LIMIT_MQTT_INFLIGHT) {
+        s->receipt_count + s->unreleased >= FL_LIMIT_MQTT_INFLIGHT) {
         fl_mqtt_session_end(s, FL_MQTT_RECEIVE_MAXIMUM, "more publishes than receive maximum");
         return FL_ELIMIT;
     }
@@ -212,7 +212,7 @@ enum fl_error fl_mqtt_session_accept(struct fl_mqtt_session *s,
     return FL_OK;
 }
 
-enum fl_error fl_mqtt_session_expect(struct fl_mqtt_session *s, uint16_t packet_id,
+enum fl_error fl_mqtt_session_expect(struct fl_mqtt_session *s, uint16_t packet_id, uint8_t qos,
                                      uint16_t *sequence)
 {
     fl_assert(s->receipt_count < FL_LIMIT_MQTT_INFLIGHT);
@@ -222,36 +222,74 @@ enum fl_error fl_mqtt_session_expect(struct fl_mqtt_session *s, uint16_t packet_
         return FL_ENOMEM;
     *sequence = (uint16_t)(s->receipt_first + s->receipt_count);
     s->receipts[*sequence % FL_LIMIT_MQTT_INFLIGHT] =
-        (struct fl_mqtt_receipt){.packet_id = packet_id};
+        (struct fl_mqtt_receipt){.packet_id = packet_id, .qos = qos};
     s->receipt_count++;
     return FL_OK;
+}
+
+const struct fl_mqtt_receipt *fl_mqtt_session_receipt(const struct fl_mqtt_session *s,
+                                                      uint16_t sequence)
+{
+    const struct fl_mqtt_receipt *receipt = NULL;
+
+    if ((uint16_t)(sequence - s->receipt_first) >= s->receipt_count)
+        return NULL;
+    receipt = &s->receipts[sequence % FL_LIMIT_MQTT_INFLIGHT];
+    return receipt->settled ? NULL : receipt;
+}
+
+const struct fl_mqtt_receipt *fl_mqtt_session_owes(const struct fl_mqtt_session *s,
+                                                   uint16_t packet_id)
+{
+    for (uint16_t i = 0; i < s->receipt_count; i++) {
+        const struct fl_mqtt_receipt *receipt =
+            &s->receipts[(uint16_t)(s->receipt_first + i) % FL_LIMIT_MQTT_INFLIGHT];
+        if (receipt->packet_id == packet_id)
+            return receipt;
+    }
+    return NULL;
+}
+
+/* False: the connection has ended over it. */
+static bool send_receipt(struct fl_mqtt_session *s, const struct fl_mqtt_receipt *receipt)
+{
+    struct fl_mqtt_packet packet = {.type = receipt->qos == 2 ? FL_MQTT_PUBREC : FL_MQTT_PUBACK};
+
+    packet.as.ack.packet_id = receipt->packet_id;
+    packet.as.ack.reason = receipt->reason;
+    if (receipt->qos == 2 && receipt->reason < 0x80 && s->version == FL_MQTT_5)
+        s->unreleased++;
+    s->receipt_first++;
+    s->receipt_count--;
+    if (fl_mqtt_session_send(s, &packet) == FL_OK)
+        return true;
+    fl_mqtt_session_close(s, "an acknowledgement cannot be sent");
+    return false;
 }
 
 void fl_mqtt_session_settle(struct fl_mqtt_session *s, uint16_t sequence, uint8_t reason,
                             bool must_know)
 {
-    struct fl_mqtt_packet packet = {.type = FL_MQTT_PUBACK};
+    struct fl_mqtt_receipt *receipt = NULL;
 
-    if (s->phase != FL_MQTT_OPEN || (uint16_t)(sequence - s->receipt_first) >= s->receipt_count)
+    if (s->phase != FL_MQTT_OPEN || !fl_mqtt_session_receipt(s, sequence))
         return;
+    receipt = &s->receipts[sequence % FL_LIMIT_MQTT_INFLIGHT];
     if (reason >= 0x80 && must_know && s->version == FL_MQTT_3) {
         fl_mqtt_session_close(s, "a message could not be kept");
         return;
     }
-    s->receipts[sequence % FL_LIMIT_MQTT_INFLIGHT].settled = true;
-    s->receipts[sequence % FL_LIMIT_MQTT_INFLIGHT].reason = reason;
-    while (s->receipt_count && s->receipts[s->receipt_first % FL_LIMIT_MQTT_INFLIGHT].settled) {
-        const struct fl_mqtt_receipt *receipt =
-            &s->receipts[s->receipt_first % FL_LIMIT_MQTT_INFLIGHT];
-        packet.as.ack.packet_id = receipt->packet_id;
-        packet.as.ack.reason = receipt->reason;
-        s->receipt_first++;
-        s->receipt_count--;
-        if (fl_mqtt_session_send(s, &packet) != FL_OK) {
-            fl_mqtt_session_close(s, "an acknowledgement cannot be sent");
+    receipt->settled = true;
+    receipt->reason = reason;
+    while (s->receipt_count && s->receipts[s->receipt_first % FL_LIMIT_MQTT_INFLIGHT].settled)
+        if (!send_receipt(s, &s->receipts[s->receipt_first % FL_LIMIT_MQTT_INFLIGHT]))
             return;
-        }
-    }
+}
+
+void fl_mqtt_session_released(struct fl_mqtt_session *s)
+{
+    if (s->unreleased)
+        s->unreleased--;
 }
 
 fl_time_t fl_mqtt_session_deadline(const struct fl_mqtt_session *s)

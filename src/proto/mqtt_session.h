@@ -19,8 +19,10 @@ enum fl_mqtt_phase {
     FL_MQTT_ENDED, /* nothing is taken or said any more; `out` may hold last words */
 };
 
+/* The answer owed to a PUBLISH of QoS 1 (PUBACK) or 2 (PUBREC). */
 struct fl_mqtt_receipt {
     uint16_t packet_id;
+    uint8_t qos;
     uint8_t reason;
     bool settled;
 };
@@ -38,6 +40,7 @@ struct fl_mqtt_session {
     bool held;                /* its bytes wait for us, so its silence is not its fault */
     uint16_t receipt_first;   /* sequence number of the oldest open receipt */
     uint16_t receipt_count;
+    uint16_t unreleased; /* MQTT 5: PUBREC sent and PUBREL not yet come, on this connection */
     struct fl_mqtt_receipt *receipts; /* a ring of FL_LIMIT_MQTT_INFLIGHT, made when needed */
     const char *why;                  /* it ended; for the log */
 };
@@ -68,14 +71,23 @@ FL_MUST_USE enum fl_error fl_mqtt_session_send(struct fl_mqtt_session *s,
 /* True while it is wise to add messages to the output. */
 bool fl_mqtt_session_has_room(const struct fl_mqtt_session *s);
 
-/* A QoS 1 PUBLISH was taken and is to be acknowledged: returns its sequence number. Receipts leave
- * in the order of the publishes, each when it and all before it are settled. */
+/* A PUBLISH of QoS 1 or 2 was taken and is to be acknowledged: returns its sequence number.
+ * Receipts leave in the order of the publishes, each when it and all before it are settled. */
 FL_MUST_USE enum fl_error fl_mqtt_session_expect(struct fl_mqtt_session *s, uint16_t packet_id,
-                                                 uint16_t *sequence);
+                                                 uint8_t qos, uint16_t *sequence);
+/* The receipt with this number while it is not settled, or NULL. */
+const struct fl_mqtt_receipt *fl_mqtt_session_receipt(const struct fl_mqtt_session *s,
+                                                      uint16_t sequence);
+/* A receipt with this packet identifier that has not left yet, or NULL. */
+const struct fl_mqtt_receipt *fl_mqtt_session_owes(const struct fl_mqtt_session *s,
+                                                   uint16_t packet_id);
 /* Harmless when there is no such receipt (any more). With 3.1.1, which has no words for it, a
  * failure to keep a message ends the connection if `must_know`. */
 void fl_mqtt_session_settle(struct fl_mqtt_session *s, uint16_t sequence, uint8_t reason,
                             bool must_know);
+/* PUBREL came for a publish that this connection acknowledged by PUBREC: its place in the receive
+ * maximum is free again. */
+void fl_mqtt_session_released(struct fl_mqtt_session *s);
 
 /* When the client must have been heard of, or FL_TIME_NEVER. */
 fl_time_t fl_mqtt_session_deadline(const struct fl_mqtt_session *s);

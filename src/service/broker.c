@@ -311,7 +311,7 @@ void fl_broker_settle(struct fl_broker *broker, uint64_t token, uint8_t reason, 
     conn = broker->slots[slot].conn;
     if (!inside)
         enter(broker);
-    fl_mqtt_session_settle(&conn->mqtt, (uint16_t)token, reason, true);
+    fl_broker_receipt_settle(conn, (uint16_t)token, reason, true);
     fl_broker_touch(conn);
     if (!inside)
         leave(broker);
@@ -371,12 +371,12 @@ void fl_broker_publish(struct fl_broker *broker, const struct fl_broker_publish 
         .topic = publish->topic,
         .payload = publish->payload,
         .expires = FL_TIME_NEVER,
-        .qos = publish->qos ? 1 : 0,
+        .qos = publish->qos,
         .retain = publish->retain,
     };
 
     if (!fl_mqtt_topic_valid(input.topic) || !fl_broker_topic_fits(input.topic) ||
-        input.payload.size > FL_LIMIT_MQTT_PACKET) {
+        input.payload.size > FL_LIMIT_MQTT_PACKET || input.qos > 2) {
         broker->counts.refused++;
         return;
     }

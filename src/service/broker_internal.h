@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The insides of the broker, shared by its files: broker.c (verbs, timers), broker_packets.c
- * (what a client says), broker_session.c (sessions and their queues), broker_message.c,
- * broker_route.c (routing, retained). A message is one allocation that queues, windows and the
- * retained store share by reference; a session outlives its connection; a device groups what one
- * identity has here.
+ * (what a client says), broker_received.c (QoS 2 from a client), broker_deliver.c (windows and
+ * queues to a client), broker_session.c, broker_message.c, broker_route.c (routing, retained). A
+ * message is one allocation that queues, windows and the retained store share by reference; a
+ * session outlives its connection; a device groups what one identity has here.
  */
 #ifndef FL_SERVICE_BROKER_INTERNAL_H
 #define FL_SERVICE_BROKER_INTERNAL_H
@@ -29,13 +29,28 @@ struct fl_broker_message {
 
 /* A message on its way to one session. */
 struct fl_broker_entry {
-    struct fl_broker_message *message; /* NULL: acknowledged out of order */
+    struct fl_broker_message *message; /* NULL: the client has it */
     uint32_t *ids;                     /* more than one subscription identifier: count, ids */
     uint32_t id;                       /* the only one, or 0 */
-    uint16_t packet_id;
+    uint16_t packet_id;                /* in a window 0: finished out of order */
     uint8_t qos;
     bool retain;
     bool dup;
+    bool open;      /* counts in the client's receive maximum */
+    bool releasing; /* QoS 2: PUBREC came, PUBCOMP did not */
+};
+
+/* A QoS 2 publish from the client, from its first PUBLISH to its PUBREL. */
+enum fl_broker_received_state {
+    FL_BROKER_ASKED,   /* routed; the host has it and has not settled yet */
+    FL_BROKER_ROUTED,  /* routed; what the host said of it is lost: it will be asked again */
+    FL_BROKER_RECEIVED /* PUBREC is due or sent */
+};
+
+struct fl_broker_received {
+    uint16_t packet_id;
+    uint8_t state;
+    bool here; /* its PUBREC is of this connection */
 };
 
 /* A ring. Its capacity is a power of two. */
@@ -84,12 +99,15 @@ struct fl_broker_session {
     struct fl_broker_conn *conn; /* NULL while its client is away */
     struct fl_list subscriptions;
     uint32_t subscription_count;
-    struct fl_broker_queue window;  /* QoS 1, with packet identifiers, unacknowledged */
+    struct fl_broker_queue window;  /* QoS 1 and 2, with packet identifiers, unfinished */
     struct fl_broker_queue waiting; /* not sent yet */
     uint32_t window_sent;           /* of the window, from its front, sent on this connection */
-    uint32_t window_open;           /* sent on this connection and not acknowledged */
+    uint32_t window_open;           /* what counts in the client's receive maximum */
     uint32_t waiting_qos0;
     size_t waiting_bytes;
+    struct fl_broker_received *received; /* in the order they came; made when needed */
+    uint32_t received_count;
+    uint32_t received_capacity;
     uint16_t last_packet_id;
     uint32_t expiry_s;
     fl_time_t expires;
@@ -197,12 +215,41 @@ void fl_broker_session_destroy(struct fl_broker *broker, struct fl_broker_sessio
 void fl_broker_session_leave(struct fl_broker_conn *conn, bool with_will, fl_time_t now);
 void fl_broker_session_tick(struct fl_broker *broker, struct fl_broker_session *session,
                             fl_time_t now);
+
+/* broker_received.c */
+/* Takes a PUBLISH of QoS 1 or 2 (not its routing): see there. */
+enum fl_broker_claim {
+    FL_BROKER_CLAIM_NEW,
+    FL_BROKER_CLAIM_AGAIN, /* routed before: only ask the host and acknowledge */
+    FL_BROKER_CLAIM_DONE,  /* only acknowledge */
+    FL_BROKER_CLAIM_WAITS, /* say nothing: it is acknowledged when it is settled */
+    FL_BROKER_CLAIM_CLASH, /* the identifier belongs to another exchange */
+};
+enum fl_broker_claim fl_broker_claim(const struct fl_broker_conn *conn, uint16_t packet_id,
+                                     uint8_t qos);
+/* Remembers a QoS 2 publish that the host is about to see. False: no room for more. */
+FL_MUST_USE bool fl_broker_received_ask(struct fl_broker_session *session, uint16_t packet_id);
+/* Settles a receipt of this connection and what the session remembers with it. */
+void fl_broker_receipt_settle(struct fl_broker_conn *conn, uint16_t sequence, uint8_t reason,
+                              bool must_know);
+void fl_broker_released(struct fl_broker_conn *conn, uint16_t packet_id);
+/* The connection has gone. */
+void fl_broker_received_pause(struct fl_broker_session *session);
+
+/* broker_deliver.c */
 /* Takes over `target->ids`. */
 void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *target,
                        struct fl_broker_message *message, fl_time_t now);
 /* Sends what the window and the output allow. */
 void fl_broker_pump(struct fl_broker_session *session, fl_time_t now);
-void fl_broker_acknowledged(struct fl_broker_session *session, uint16_t packet_id, fl_time_t now);
+/* PUBACK, PUBREC or PUBCOMP. */
+void fl_broker_acknowledged(struct fl_broker_session *session, const struct fl_mqtt_packet *packet,
+                            fl_time_t now);
+/* The connection has gone: QoS 0 goes with it. */
+void fl_broker_delivery_pause(struct fl_broker *broker, struct fl_broker_session *session);
+void fl_broker_delivery_free(struct fl_broker_session *session);
+
+/* broker_session.c again */
 struct fl_broker_subscription *fl_broker_subscription_find(struct fl_broker_session *session,
                                                            struct fl_slice filter);
 FL_MUST_USE enum fl_error fl_broker_subscribe(struct fl_broker *broker,

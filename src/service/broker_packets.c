@@ -35,7 +35,7 @@ static uint8_t take_will(struct fl_broker_conn *conn, const struct fl_mqtt_will 
         .topic = will->topic,
         .payload = will->payload,
         .properties = will->properties,
-        .qos = will->qos ? 1 : 0,
+        .qos = will->qos,
         .retain = will->retain,
     };
     struct fl_mqtt_properties properties;
@@ -43,10 +43,6 @@ static uint8_t take_will(struct fl_broker_conn *conn, const struct fl_mqtt_will 
 
     if (!will->present)
         return 0;
-    /* A will's QoS speaks to subscribers only, and none has more than 1. MQTT 5 demands a refusal.
-     */
-    if (will->qos > 1 && conn->mqtt.version == FL_MQTT_5)
-        return FL_MQTT_QOS_UNSUPPORTED;
     if (!fl_broker_topic_fits(will->topic))
         return FL_MQTT_TOPIC_INVALID;
     if (!may(conn, FL_BROKER_PUBLISH, will->topic))
@@ -96,7 +92,6 @@ static bool accept(struct fl_broker_conn *conn, const struct fl_mqtt_packet *pac
     if (conn->session->expiry_s != packet->properties.session_expiry_s)
         FL_MQTT_SET(say, session_expiry_s, conn->session->expiry_s);
     FL_MQTT_SET(say, receive_maximum, FL_LIMIT_MQTT_INFLIGHT);
-    FL_MQTT_SET(say, maximum_qos, 1);
     FL_MQTT_SET(say, maximum_packet_size, FL_LIMIT_MQTT_PACKET);
     FL_MQTT_SET(say, topic_alias_maximum, 0);
     FL_MQTT_SET(say, shared_available, 0);
@@ -192,10 +187,6 @@ static const char *publish_fault(const struct fl_mqtt_packet *packet, uint8_t *r
         *reason = FL_MQTT_TOPIC_ALIAS;
         return "topic alias, but the maximum is 0";
     }
-    if (packet->as.publish.qos > 1) {
-        *reason = FL_MQTT_QOS_UNSUPPORTED;
-        return "QoS 2, but the maximum is 1";
-    }
     return NULL;
 }
 
@@ -215,6 +206,38 @@ static uint64_t token_of(const struct fl_broker_conn *conn, uint16_t sequence)
 {
     return (uint64_t)conn->slot << 40 | (uint64_t)conn->broker->slots[conn->slot].generation << 16 |
            sequence;
+}
+
+/* The receipt of a publish of QoS 1 or 2. False: there is nothing more to do with it. */
+static bool take_receipt(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                         enum fl_broker_claim *claim, uint16_t *sequence)
+{
+    uint16_t packet_id = packet->as.publish.packet_id;
+    uint8_t qos = packet->as.publish.qos;
+
+    *claim = fl_broker_claim(conn, packet_id, qos);
+    if (*claim == FL_BROKER_CLAIM_WAITS)
+        return false;
+    if (*claim == FL_BROKER_CLAIM_CLASH && conn->mqtt.version == FL_MQTT_3) {
+        fl_broker_end(conn, FL_MQTT_PACKET_ID_IN_USE, "packet identifier in use");
+        return false;
+    }
+    if (fl_mqtt_session_expect(&conn->mqtt, packet_id, qos, sequence) != FL_OK) {
+        fl_broker_end(conn, FL_MQTT_SERVER_BUSY, "out of memory");
+        return false;
+    }
+    if (*claim == FL_BROKER_CLAIM_CLASH || *claim == FL_BROKER_CLAIM_DONE) {
+        fl_broker_receipt_settle(
+            conn, *sequence, *claim == FL_BROKER_CLAIM_CLASH ? FL_MQTT_PACKET_ID_IN_USE : 0, false);
+        return false;
+    }
+    /* Before anybody sees it: what cannot be remembered cannot be had exactly once. */
+    if (qos == 2 && !fl_broker_received_ask(conn->session, packet_id)) {
+        refused(conn, "publish", packet->as.publish.topic, FL_MQTT_QUOTA);
+        fl_broker_receipt_settle(conn, *sequence, FL_MQTT_QUOTA, true);
+        return false;
+    }
+    return true;
 }
 
 static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
@@ -238,6 +261,7 @@ static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
         .packet_id = packet->as.publish.packet_id,
     };
     enum fl_broker_verdict verdict = FL_BROKER_REFUSE;
+    enum fl_broker_claim claim = FL_BROKER_CLAIM_NEW;
     uint16_t sequence = 0;
     uint8_t reason = 0;
     const char *fault = publish_fault(packet, &reason);
@@ -248,10 +272,8 @@ static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
         fl_broker_end(conn, reason, fault);
         return;
     }
-    if (input.qos && fl_mqtt_session_expect(&conn->mqtt, publish.packet_id, &sequence) != FL_OK) {
-        fl_broker_end(conn, FL_MQTT_SERVER_BUSY, "out of memory");
+    if (input.qos && !take_receipt(conn, packet, &claim, &sequence))
         return;
-    }
     reason = judge_publish(conn, &input);
     if (reason) {
         refused(conn, "publish", input.topic, reason);
@@ -261,18 +283,24 @@ static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
                                        input.qos ? token_of(conn, sequence) : 0, &reason);
         if (verdict == FL_BROKER_REFUSE)
             broker->counts.refused++;
-        else
+        else if (claim == FL_BROKER_CLAIM_NEW)
             fl_broker_route(broker, &input, conn->device, conn->session, now);
     }
     if (input.qos && verdict != FL_BROKER_KEEP)
-        fl_mqtt_session_settle(&conn->mqtt, sequence, verdict == FL_BROKER_REFUSE ? reason : 0,
-                               false);
+        fl_broker_receipt_settle(conn, sequence, verdict == FL_BROKER_REFUSE ? reason : 0, false);
 }
 
-static void on_puback(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+static void on_acknowledged(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                            fl_time_t now)
+{
+    fl_broker_acknowledged(conn->session, packet, now);
+}
+
+static void on_pubrel(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
                       fl_time_t now)
 {
-    fl_broker_acknowledged(conn->session, packet->as.ack.packet_id, now);
+    (void)now;
+    fl_broker_released(conn, packet->as.ack.packet_id);
 }
 
 /* One subscription. Returns the SUBACK's reason code; `send_retained` if its retained messages
@@ -297,7 +325,7 @@ static uint8_t subscribe_one(struct fl_broker_conn *conn, const struct fl_mqtt_f
     if (error != FL_OK)
         return error == FL_ELIMIT ? FL_MQTT_QUOTA : FL_MQTT_IMPLEMENTATION;
     subscription->id = id;
-    subscription->qos = filter->qos ? 1 : 0;
+    subscription->qos = filter->qos;
     subscription->no_local = filter->no_local;
     subscription->retain_as_published = filter->retain_as_published;
     *send_retained = filter->retain_handling == 0 || (filter->retain_handling == 1 && !known);
@@ -402,14 +430,6 @@ static void on_disconnect(struct fl_broker_conn *conn, const struct fl_mqtt_pack
     fl_mqtt_session_close(&conn->mqtt, "the client disconnected");
 }
 
-static void on_qos_2(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
-                     fl_time_t now)
-{
-    (void)packet;
-    (void)now;
-    fl_broker_end(conn, FL_MQTT_PROTOCOL_ERROR, "an acknowledgement of QoS 2");
-}
-
 static void on_auth(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet, fl_time_t now)
 {
     (void)packet;
@@ -423,8 +443,8 @@ typedef void handler(struct fl_broker_conn *conn, const struct fl_mqtt_packet *p
 /* The codec lets only a client's packets through, and the session answers PINGREQ. */
 static handler *const handlers[FL_MQTT_TYPES] = {
     [FL_MQTT_CONNECT] = on_connect,       [FL_MQTT_PUBLISH] = on_publish,
-    [FL_MQTT_PUBACK] = on_puback,         [FL_MQTT_PUBREC] = on_qos_2,
-    [FL_MQTT_PUBREL] = on_qos_2,          [FL_MQTT_PUBCOMP] = on_qos_2,
+    [FL_MQTT_PUBACK] = on_acknowledged,   [FL_MQTT_PUBREC] = on_acknowledged,
+    [FL_MQTT_PUBREL] = on_pubrel,         [FL_MQTT_PUBCOMP] = on_acknowledged,
     [FL_MQTT_SUBSCRIBE] = on_subscribe,   [FL_MQTT_UNSUBSCRIBE] = on_unsubscribe,
     [FL_MQTT_DISCONNECT] = on_disconnect, [FL_MQTT_AUTH] = on_auth,
 };

@@ -43,7 +43,7 @@ static enum fl_broker_verdict publish(void *self, void *peer,
     struct world *world = self;
 
     (void)peer;
-    fl_assert(fl_mqtt_topic_valid(message->topic) && message->qos <= 1);
+    fl_assert(fl_mqtt_topic_valid(message->topic) && message->qos <= 2);
     *reason = FL_MQTT_QUOTA;
     if (token)
         world->token = token;

@@ -337,6 +337,36 @@ static inline uint16_t rig_expect_publish(struct rig_client *client, const char 
     return packet.as.publish.packet_id;
 }
 
+/* PUBREC, PUBREL, PUBCOMP. */
+static inline void rig_say_ack(struct rig_client *client, enum fl_mqtt_type type,
+                               uint16_t packet_id, uint8_t reason)
+{
+    struct fl_mqtt_packet packet = {
+        .type = type, .as.ack.packet_id = packet_id, .as.ack.reason = reason};
+
+    rig_send(client, &packet);
+}
+
+static inline void rig_expect_ack(struct rig_client *client, enum fl_mqtt_type type,
+                                  uint16_t packet_id, uint8_t reason)
+{
+    struct fl_mqtt_packet packet;
+
+    rig_expect(client, type, &packet);
+    assert_int_equal(packet.as.ack.packet_id, packet_id);
+    assert_int_equal(packet.as.ack.reason, reason);
+}
+
+static inline void rig_send_exactly_once(struct rig_client *client, const char *topic,
+                                         const char *payload, uint16_t packet_id, bool dup)
+{
+    struct fl_mqtt_packet packet = rig_publish_packet(topic, payload, packet_id);
+
+    packet.as.publish.qos = 2;
+    packet.as.publish.dup = dup;
+    rig_send(client, &packet);
+}
+
 static inline void rig_ack(struct rig_client *client, uint16_t packet_id)
 {
     struct fl_mqtt_packet packet = {.type = FL_MQTT_PUBACK, .as.ack.packet_id = packet_id};

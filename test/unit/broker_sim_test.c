@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Many clients in disorder, from a seed: writers that number their messages, drop and start again
- * from the first unacknowledged; readers with persistent sessions that drop, stall and acknowledge
- * late and out of order; noise. A failure prints its seed.
+ * from the first unacknowledged, or with QoS 2 go on where they were; readers with persistent
+ * sessions that drop, stall and acknowledge late and out of order; noise. What was written with
+ * QoS 2 must be read exactly once. A failure prints its seed.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "test/unit/broker_rig.h"
 
-enum { WRITERS = 5, READERS = 5, NOISE = 3, MESSAGES = 60, STEPS = 6000, LATE = 64, RUNS = 25 };
+enum {
+    WRITERS = 6,
+    EXACT = 3 /* and those after it write with QoS 2 */,
+    READERS = 5,
+    NOISE = 3,
+    MESSAGES = 60,
+    STEPS = 12000,
+    LATE = 64,
+    RUNS = 25
+};
+
+enum stage { UNSENT, SENT, RELEASED, DONE };
 
 struct writer {
+    enum stage stages[MESSAGES]; /* QoS 2 */
     unsigned next;
     unsigned acknowledged; /* all below */
     unsigned base;         /* packet identifier 1 of this connection is this message */
@@ -21,6 +34,8 @@ struct reader {
     unsigned expected[WRITERS];
     uint16_t late[LATE]; /* not acknowledged yet */
     size_t late_count;
+    uint16_t held[LATE]; /* QoS 2, had and not released */
+    size_t held_count;
 };
 
 struct sim {
@@ -57,12 +72,51 @@ static void join(struct sim *sim, size_t index, bool clean)
     (void)rig_join(&sim->rig, index, name, version_of(index), clean);
 }
 
+static void write_one(struct sim *sim, size_t w, unsigned number, bool dup)
+{
+    struct writer *writer = &sim->writers[w];
+    char topic[16];
+    char payload[16];
+
+    (void)snprintf(topic, sizeof topic, "s/%zu/x", w);
+    (void)snprintf(payload, sizeof payload, "%u", number);
+    if (w >= EXACT)
+        rig_send_exactly_once(client_of(sim, w), topic, payload, (uint16_t)(number + 1), dup);
+    else
+        rig_send_publish(client_of(sim, w), topic, payload, (uint16_t)(number - writer->base + 1));
+}
+
+static void exact_hear(struct sim *sim, size_t w, const struct fl_mqtt_packet *packet)
+{
+    struct writer *writer = &sim->writers[w];
+    enum stage *stage = NULL;
+
+    assert_in_range(packet->as.ack.packet_id, 1, MESSAGES);
+    assert_int_equal(packet->as.ack.reason, 0);
+    stage = &writer->stages[packet->as.ack.packet_id - 1];
+    if (packet->type == FL_MQTT_PUBREC) {
+        assert_true(*stage == SENT || *stage == RELEASED);
+        *stage = RELEASED;
+        rig_say_ack(client_of(sim, w), FL_MQTT_PUBREL, packet->as.ack.packet_id, 0);
+    } else {
+        assert_int_equal(packet->type, FL_MQTT_PUBCOMP);
+        assert_int_equal(*stage, RELEASED);
+        *stage = DONE;
+        while (writer->acknowledged < MESSAGES && writer->stages[writer->acknowledged] == DONE)
+            writer->acknowledged++;
+    }
+}
+
 static void writer_hear(struct sim *sim, size_t w)
 {
     struct writer *writer = &sim->writers[w];
     struct fl_mqtt_packet packet;
 
     while (rig_next(client_of(sim, w), &packet) == FL_OK) {
+        if (w >= EXACT) {
+            exact_hear(sim, w, &packet);
+            continue;
+        }
         assert_int_equal(packet.type, FL_MQTT_PUBACK);
         assert_int_equal(packet.as.ack.reason, 0);
         /* In order: each acknowledges the next. */
@@ -71,27 +125,49 @@ static void writer_hear(struct sim *sim, size_t w)
     }
 }
 
+/* Says again what was not finished, in the order it was said. */
+static void exact_return(struct sim *sim, size_t w)
+{
+    struct writer *writer = &sim->writers[w];
+
+    join(sim, w, false);
+    for (unsigned i = 0; i < writer->next; i++)
+        if (writer->stages[i] == SENT)
+            write_one(sim, w, i, true);
+        else if (writer->stages[i] == RELEASED)
+            rig_say_ack(client_of(sim, w), FL_MQTT_PUBREL, (uint16_t)(i + 1), 0);
+}
+
 static void writer_step(struct sim *sim, size_t w)
 {
     struct writer *writer = &sim->writers[w];
     struct rig_client *client = client_of(sim, w);
-    char topic[16];
-    char payload[16];
 
-    if (!client->conn) {
+    if (!client->conn && w >= EXACT) {
+        exact_return(sim, w);
+    } else if (!client->conn) {
         join(sim, w, true);
         writer->next = writer->base = writer->acknowledged;
     } else if (below(sim, 12) == 0) {
         writer_hear(sim, w);
         rig_drop(client);
+    } else if (below(sim, 20) == 0) {
+        rig_drop(client); /* with what it did not hear */
     } else if (writer->next < MESSAGES && writer->next < writer->acknowledged + 15) {
-        (void)snprintf(topic, sizeof topic, "s/%zu/x", w);
-        (void)snprintf(payload, sizeof payload, "%u", writer->next);
-        rig_send_publish(client, topic, payload, (uint16_t)(writer->next - writer->base + 1));
+        writer->stages[writer->next] = SENT;
+        write_one(sim, w, writer->next, false);
         writer->next++;
     } else {
         writer_hear(sim, w);
     }
+}
+
+static uint16_t *held_at(struct reader *reader, uint16_t id)
+{
+    for (size_t i = 0; i < reader->held_count; i++)
+        if (reader->held[i] == id)
+            return &reader->held[i];
+    return NULL;
 }
 
 static void read_message(struct sim *sim, struct reader *reader,
@@ -102,15 +178,36 @@ static void read_message(struct sim *sim, struct reader *reader,
     unsigned value = 0;
 
     assert_int_equal(packet->type, FL_MQTT_PUBLISH);
-    assert_int_equal(packet->as.publish.qos, 1);
+    if (packet->as.publish.qos == 2 && held_at(reader, packet->as.publish.packet_id))
+        return; /* had it */
     w = (size_t)(packet->as.publish.topic.data[2] - '0');
     memcpy(text, packet->as.publish.payload.data, packet->as.publish.payload.size);
     value = (unsigned)strtoul(text, NULL, 10);
-    if (value > reader->expected[w])
+    assert_int_equal(packet->as.publish.qos, w >= EXACT ? 2 : 1);
+    if (value > reader->expected[w] || (w >= EXACT && value != reader->expected[w]))
         fail_msg("seed %llu: writer %zu: %u came, %u was next", (unsigned long long)sim->seed, w,
                  value, reader->expected[w]);
     if (value == reader->expected[w])
         reader->expected[w]++;
+    if (w >= EXACT) {
+        assert_true(reader->held_count < LATE);
+        reader->held[reader->held_count++] = packet->as.publish.packet_id;
+    }
+}
+
+/* PUBACK, or for what is held PUBREC. */
+static void reader_ack(struct rig_client *client, struct reader *reader, uint16_t id)
+{
+    rig_say_ack(client, held_at(reader, id) ? FL_MQTT_PUBREC : FL_MQTT_PUBACK, id, 0);
+}
+
+static void reader_release(struct rig_client *client, struct reader *reader, uint16_t id)
+{
+    uint16_t *held = held_at(reader, id);
+
+    if (held)
+        *held = reader->held[--reader->held_count];
+    rig_say_ack(client, FL_MQTT_PUBCOMP, id, 0);
 }
 
 static void reader_hear(struct sim *sim, size_t r, bool at_once)
@@ -120,17 +217,21 @@ static void reader_hear(struct sim *sim, size_t r, bool at_once)
     struct fl_mqtt_packet packet;
 
     while (rig_next(client, &packet) == FL_OK) {
+        if (packet.type == FL_MQTT_PUBREL) {
+            reader_release(client, reader, packet.as.ack.packet_id);
+            continue;
+        }
         read_message(sim, reader, &packet);
         if (!at_once && below(sim, 3) == 0 && reader->late_count < LATE)
             reader->late[reader->late_count++] = packet.as.publish.packet_id;
         else
-            rig_ack(client, packet.as.publish.packet_id);
+            reader_ack(client, reader, packet.as.publish.packet_id);
     }
     while (reader->late_count && (at_once || below(sim, 2))) {
         size_t pick = below(sim, (uint32_t)reader->late_count);
         uint16_t id = reader->late[pick];
         reader->late[pick] = reader->late[--reader->late_count];
-        rig_ack(client, id);
+        reader_ack(client, reader, id);
     }
 }
 
@@ -250,15 +351,20 @@ static void run(struct sim *sim, uint64_t seed)
     sim->rig.verdict = FL_BROKER_KEEP;
     for (size_t r = 0; r < READERS; r++) {
         join(sim, WRITERS + r, false);
-        assert_int_equal(rig_subscribe(client_of(sim, WRITERS + r), "s/#", 1), 1);
+        assert_int_equal(rig_subscribe(client_of(sim, WRITERS + r), "s/#", 2), 2);
     }
     for (int i = 0; i < STEPS && !all_written(sim); i++) {
         step(sim);
         if (i % 50 == 0)
             check_counts(sim);
     }
-    settle_some(sim, 0);
-    assert_true(all_written(sim));
+    for (size_t w = 0; w < WRITERS; w++) {
+        settle_some(sim, 0);
+        if (client_of(sim, w)->conn)
+            writer_hear(sim, w);
+    }
+    if (!all_written(sim))
+        fail_msg("seed %llu: not all was acknowledged", (unsigned long long)sim->seed);
     finish(sim);
     rig_free(&sim->rig);
 }

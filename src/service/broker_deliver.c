@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/broker_internal.h"
+
+#include <stdlib.h>
+
+static struct fl_broker_entry *entry_at(const struct fl_broker_queue *queue, uint32_t index)
+{
+    return &queue->ring[(queue->first + index) & (queue->capacity - 1)];
+}
+
+static bool queue_push(struct fl_broker_queue *queue, const struct fl_broker_entry *entry)
+{
+    if (queue->count == queue->capacity) {
+        uint32_t capacity = queue->capacity ? queue->capacity * 2 : 4;
+        struct fl_broker_entry *ring = malloc(capacity * sizeof *ring);
+        if (!ring)
+            return false;
+        for (uint32_t i = 0; i < queue->count; i++)
+            ring[i] = *entry_at(queue, i);
+        free(queue->ring);
+        queue->ring = ring;
+        queue->first = 0;
+        queue->capacity = capacity;
+    }
+    queue->count++;
+    *entry_at(queue, queue->count - 1) = *entry;
+    return true;
+}
+
+static void queue_drop_first(struct fl_broker_queue *queue)
+{
+    queue->first = (queue->first + 1) & (queue->capacity - 1);
+    if (--queue->count == 0) {
+        free(queue->ring);
+        *queue = (struct fl_broker_queue){0};
+    }
+}
+
+static void entry_free(struct fl_broker_entry *entry)
+{
+    fl_broker_message_unref(entry->message);
+    free(entry->ids);
+    *entry = (struct fl_broker_entry){0};
+}
+
+static void queue_free(struct fl_broker_queue *queue)
+{
+    for (uint32_t i = 0; i < queue->count; i++)
+        entry_free(entry_at(queue, i));
+    free(queue->ring);
+    *queue = (struct fl_broker_queue){0};
+}
+
+static size_t cost(const struct fl_broker_entry *entry)
+{
+    return sizeof *entry + sizeof *entry->message + entry->message->topic_size +
+           entry->message->properties_size + entry->message->payload_size;
+}
+
+/* Removes the waiting entry at `index`; what it refers to must have been moved or freed. */
+static void waiting_remove(struct fl_broker_session *session, uint32_t index, size_t bytes,
+                           uint8_t qos)
+{
+    struct fl_broker_queue *queue = &session->waiting;
+
+    session->waiting_bytes -= bytes;
+    session->waiting_qos0 -= qos == 0;
+    for (; index > 0; index--)
+        *entry_at(queue, index) = *entry_at(queue, index - 1);
+    queue_drop_first(queue);
+}
+
+/* QoS 0 goes first: it promised nothing. */
+static bool drop_waiting_qos0(struct fl_broker *broker, struct fl_broker_session *session)
+{
+    if (session->waiting_qos0 == 0)
+        return false;
+    for (uint32_t i = 0; i < session->waiting.count; i++) {
+        struct fl_broker_entry *entry = entry_at(&session->waiting, i);
+        if (entry->qos == 0) {
+            size_t bytes = cost(entry);
+            entry_free(entry);
+            waiting_remove(session, i, bytes, 0);
+            broker->counts.dropped++;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void wait(struct fl_broker *broker, struct fl_broker_session *session,
+                 struct fl_broker_entry *entry)
+{
+    size_t bytes = cost(entry);
+
+    while (session->waiting.count >= FL_LIMIT_MQTT_QUEUE ||
+           session->waiting_bytes + bytes > FL_LIMIT_MQTT_QUEUE_BYTES)
+        if (entry->qos == 0 || !drop_waiting_qos0(broker, session))
+            goto drop;
+    if (!queue_push(&session->waiting, entry))
+        goto drop;
+    session->waiting_bytes += bytes;
+    session->waiting_qos0 += entry->qos == 0;
+    return;
+drop:
+    broker->counts.dropped++;
+    entry_free(entry);
+}
+
+static bool is_online(const struct fl_broker_session *session)
+{
+    return session->conn && session->conn->mqtt.phase == FL_MQTT_OPEN;
+}
+
+static bool window_is_open(const struct fl_broker_session *session)
+{
+    return session->window.count < FL_LIMIT_MQTT_INFLIGHT &&
+           session->window_open < session->conn->mqtt.peer_receive_max;
+}
+
+/* Writes the PUBLISH. False: it was not sent and never will be (expired, not allowed, too large).
+ */
+static bool write_entry(struct fl_broker_session *session, const struct fl_broker_entry *entry,
+                        fl_time_t now)
+{
+    struct fl_broker_conn *conn = session->conn;
+    struct fl_broker *broker = conn->broker;
+    const struct fl_broker_message *message = entry->message;
+    struct fl_mqtt_packet packet = {.type = FL_MQTT_PUBLISH};
+
+    /* What was sent once is finished: the client may have it already. */
+    if (message->expires <= now && !entry->dup) {
+        broker->counts.dropped++;
+        return false;
+    }
+    packet.as.publish.topic = fl_broker_message_topic(message);
+    if (!broker->host.may(broker->host.self, conn->peer, FL_BROKER_RECEIVE,
+                          packet.as.publish.topic)) {
+        broker->counts.refused++;
+        return false;
+    }
+    packet.as.publish.payload = fl_broker_message_payload(message);
+    packet.as.publish.qos = entry->qos;
+    packet.as.publish.retain = entry->retain;
+    packet.as.publish.dup = entry->dup;
+    packet.as.publish.packet_id = entry->packet_id;
+    packet.as.publish.subscription_ids = entry->ids ? entry->ids + 1 : &entry->id;
+    packet.as.publish.subscription_id_count = entry->ids ? entry->ids[0] : entry->id != 0;
+    packet.properties.raw = fl_broker_message_properties(message);
+    if (message->expires != FL_TIME_NEVER)
+        FL_MQTT_SET(&packet.properties, message_expiry_s,
+                    message->expires > now ? (uint32_t)((message->expires - now + 999) / 1000) : 0);
+    if (fl_mqtt_session_send(&conn->mqtt, &packet) != FL_OK) {
+        broker->counts.dropped++;
+        return false;
+    }
+    broker->counts.delivered++;
+    fl_broker_touch(conn);
+    return true;
+}
+
+/* Takes over the entry. The window is open and the output has room. */
+static void send_entry(struct fl_broker_session *session, struct fl_broker_entry *entry,
+                       fl_time_t now)
+{
+    if (entry->qos) {
+        session->last_packet_id = (uint16_t)(session->last_packet_id % UINT16_MAX + 1);
+        entry->packet_id = session->last_packet_id;
+        if (!queue_push(&session->window, entry)) {
+            session->conn->broker->counts.dropped++;
+            entry_free(entry);
+            return;
+        }
+        if (write_entry(session, entry, now)) {
+            entry_at(&session->window, session->window.count - 1)->open = true;
+            session->window_sent++;
+            session->window_open++;
+            return;
+        }
+        session->window.count--;
+        if (session->window.count == 0)
+            queue_free(&session->window);
+    } else {
+        (void)write_entry(session, entry, now);
+    }
+    entry_free(entry);
+}
+
+/* Acknowledged entries leave when all before them have. */
+static void window_advance(struct fl_broker_session *session)
+{
+    while (session->window.count && entry_at(&session->window, 0)->packet_id == 0) {
+        queue_drop_first(&session->window);
+        if (session->window_sent)
+            session->window_sent--;
+    }
+}
+
+static void send_release(struct fl_broker_session *session, uint16_t packet_id, uint8_t reason)
+{
+    struct fl_mqtt_packet packet = {.type = FL_MQTT_PUBREL};
+
+    packet.as.ack.packet_id = packet_id;
+    packet.as.ack.reason = reason;
+    if (fl_mqtt_session_send(&session->conn->mqtt, &packet) != FL_OK)
+        fl_mqtt_session_close(&session->conn->mqtt, "PUBREL cannot be sent");
+    fl_broker_touch(session->conn);
+}
+
+/* What the connection before this one left unfinished, in order and with its identifiers. */
+static bool resend(struct fl_broker_session *session, fl_time_t now)
+{
+    while (session->window_sent < session->window.count) {
+        struct fl_broker_entry *entry = entry_at(&session->window, session->window_sent);
+        if (!fl_mqtt_session_has_room(&session->conn->mqtt) ||
+            (entry->message && session->window_open >= session->conn->mqtt.peer_receive_max))
+            return false;
+        session->window_sent++;
+        if (entry->releasing)
+            send_release(session, entry->packet_id, 0);
+        if (!entry->message)
+            continue;
+        entry->dup = true;
+        entry->open = write_entry(session, entry, now);
+        if (entry->open)
+            session->window_open++;
+        else
+            entry_free(entry);
+    }
+    window_advance(session);
+    return true;
+}
+
+void fl_broker_pump(struct fl_broker_session *session, fl_time_t now)
+{
+    if (!is_online(session) || !resend(session, now))
+        return;
+    while (session->waiting.count && fl_mqtt_session_has_room(&session->conn->mqtt)) {
+        struct fl_broker_entry entry = *entry_at(&session->waiting, 0);
+        if (entry.qos && !window_is_open(session))
+            return;
+        waiting_remove(session, 0, cost(&entry), entry.qos);
+        send_entry(session, &entry, now);
+    }
+}
+
+void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *target,
+                       struct fl_broker_message *message, fl_time_t now)
+{
+    struct fl_broker_session *session = target->session;
+    struct fl_broker_entry entry = {
+        .message = fl_broker_message_ref(message),
+        .ids = target->ids,
+        .id = target->id,
+        .qos = target->qos,
+        .retain = target->retain,
+    };
+
+    if (!is_online(session) && entry.qos == 0) {
+        entry_free(&entry);
+        return;
+    }
+    if (is_online(session) && session->waiting.count == 0 &&
+        session->window_sent == session->window.count &&
+        fl_mqtt_session_has_room(&session->conn->mqtt) &&
+        (entry.qos == 0 || window_is_open(session)))
+        send_entry(session, &entry, now);
+    else
+        wait(broker, session, &entry);
+}
+
+/* Its place in the client's receive maximum is free again. */
+static void close_entry(struct fl_broker_session *session, struct fl_broker_entry *entry)
+{
+    if (entry->open && session->window_open)
+        session->window_open--;
+    entry->open = false;
+}
+
+static struct fl_broker_entry *window_find(const struct fl_broker_session *session,
+                                           uint16_t packet_id)
+{
+    for (uint32_t i = 0; i < session->window.count; i++) {
+        struct fl_broker_entry *entry = entry_at(&session->window, i);
+        if (entry->packet_id == packet_id)
+            return entry;
+    }
+    return NULL;
+}
+
+static void finish(struct fl_broker_session *session, struct fl_broker_entry *entry)
+{
+    close_entry(session, entry);
+    entry_free(entry);
+    window_advance(session);
+}
+
+static void puback(struct fl_broker_session *session, struct fl_broker_entry *entry,
+                   const struct fl_mqtt_packet *packet)
+{
+    (void)packet;
+    if (!entry)
+        return;
+    if (entry->qos == 1)
+        finish(session, entry);
+    else
+        fl_broker_end(session->conn, FL_MQTT_PROTOCOL_ERROR, "PUBACK of a QoS 2 message");
+}
+
+static void pubrec(struct fl_broker_session *session, struct fl_broker_entry *entry,
+                   const struct fl_mqtt_packet *packet)
+{
+    uint16_t packet_id = packet->as.ack.packet_id;
+
+    if (entry && entry->qos != 2) {
+        fl_broker_end(session->conn, FL_MQTT_PROTOCOL_ERROR, "PUBREC of a QoS 1 message");
+    } else if (packet->as.ack.reason >= 0x80) {
+        if (entry)
+            finish(session, entry);
+    } else if (entry) {
+        /* The client has it: the message itself is not needed any more. */
+        fl_broker_message_unref(entry->message);
+        entry->message = NULL;
+        entry->releasing = true;
+        send_release(session, packet_id, 0);
+    } else {
+        send_release(session, packet_id, FL_MQTT_PACKET_ID_NOT_FOUND);
+    }
+}
+
+static void pubcomp(struct fl_broker_session *session, struct fl_broker_entry *entry,
+                    const struct fl_mqtt_packet *packet)
+{
+    (void)packet;
+    if (!entry)
+        return;
+    if (entry->releasing)
+        finish(session, entry);
+    else
+        fl_broker_end(session->conn, FL_MQTT_PROTOCOL_ERROR, "PUBCOMP before PUBREC");
+}
+
+void fl_broker_acknowledged(struct fl_broker_session *session, const struct fl_mqtt_packet *packet,
+                            fl_time_t now)
+{
+    struct fl_broker_entry *entry = window_find(session, packet->as.ack.packet_id);
+
+    if (packet->type == FL_MQTT_PUBACK)
+        puback(session, entry, packet);
+    else if (packet->type == FL_MQTT_PUBREC)
+        pubrec(session, entry, packet);
+    else
+        pubcomp(session, entry, packet);
+    fl_broker_pump(session, now);
+}
+
+void fl_broker_delivery_pause(struct fl_broker *broker, struct fl_broker_session *session)
+{
+    session->window_sent = 0;
+    session->window_open = 0;
+    for (uint32_t i = 0; i < session->window.count; i++)
+        entry_at(&session->window, i)->open = false;
+    while (drop_waiting_qos0(broker, session))
+        ;
+}
+
+void fl_broker_delivery_free(struct fl_broker_session *session)
+{
+    queue_free(&session->window);
+    queue_free(&session->waiting);
+}
