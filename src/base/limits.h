@@ -101,9 +101,9 @@ enum {
 
     /* Hub */
     FL_LIMIT_DEVICES = 1000000,
-    FL_LIMIT_BATCHES = 64 * 1024 * 1024, /* bytes of readings waiting for one commit */
-    FL_LIMIT_REFUSALS_AUDITED = 10,      /* per device and minute; the rest is counted */
-    FL_LIMIT_VERIFIES = 8,               /* checks of the audit log at once */
+    FL_LIMIT_BATCHES = 8 * 1024 * 1024, /* bytes of readings waiting for one commit */
+    FL_LIMIT_REFUSALS_AUDITED = 10,     /* per device and minute; the rest is counted */
+    FL_LIMIT_VERIFIES = 8,              /* checks of the audit log at once */
     FL_LIMIT_PRINCIPALS = 1000,
     FL_LIMIT_PRINCIPAL_S = 30 * 24 * 3600, /* how long an administrator's credential lives */
     FL_LIMIT_ACTION_S = 365 * 24 * 3600,

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define TAG "api"
-#define LIST_BYTES (900 * 1024) /* an answer fits one message to the front */
+#define LIST_BYTES ((size_t)900 * 1024) /* an answer fits one message to the front */
 
 /* --- answers --- */
 

@@ -73,14 +73,14 @@ enum fl_api_access { FL_API_CREDENTIAL, FL_API_OPEN };
 struct fl_api_route {
     const char *method;
     const char *path;
-    enum fl_api_access access;
     void (*handle)(struct fl_api_call *call);
     const char *words;
     const struct fl_api_field *query; /* NULL: takes none */
     const struct fl_api_field *body;  /* NULL: takes none */
-    int status;                       /* when all is well */
     const char *schema;               /* of the answer; NULL: no body, or free */
-    bool list;                        /* the answer is an array of it */
+    int status;                       /* when all is well */
+    enum fl_api_access access;
+    bool list; /* the answer is an array of it */
 };
 extern const struct fl_api_route fl_api_routes[]; /* up to a NULL method */
 
@@ -124,7 +124,7 @@ json_t *fl_api_device(const struct fl_hub *hub, const struct fl_device *device,
 json_t *fl_api_action(const struct fl_action *action);
 json_t *fl_api_time(fl_time_t t);
 
-bool fl_api_tick_verifies(struct fl_hub *hub); /* true: more to do */
+bool fl_api_tick_verifies(struct fl_hub *hub);   /* true: more to do */
 void fl_api_forget_verifies(struct fl_hub *hub); /* those that the front asked for */
 void fl_api_verify_free(struct fl_hub_verify *verify);
 

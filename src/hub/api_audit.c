@@ -85,7 +85,8 @@ static void conclude(struct fl_hub *hub, struct fl_hub_verify *verify, enum fl_e
 
 void fl_api_forget_verifies(struct fl_hub *hub)
 {
-    FL_LIST_EACH (node, &hub->verifies) {
+    FL_LIST_EACH(node, &hub->verifies)
+    {
         struct fl_hub_verify *verify = fl_container_of(node, struct fl_hub_verify, node);
 
         if (verify->caller.exchange)

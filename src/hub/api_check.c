@@ -30,6 +30,8 @@ static enum fl_error check_string(const struct fl_api_field *f, const char *text
     size_t max = f->max ? (size_t)f->max : TEXT_MAX;
     fl_time_t t = 0;
 
+    if (!text)
+        return fl_fail(ctx, FL_ENOMEM, "out of memory");
     if (f->type == FL_API_NAME && !fl_name_valid(fl_slice_str(text)))
         return fl_fail(ctx, FL_EINVAL,
                        "%s: a name is 1 to 64 of A-Z a-z 0-9 . _ - and starts with a letter or "
@@ -144,7 +146,7 @@ enum fl_error fl_api_check_object(const struct fl_api_field *fields, const json_
 enum fl_error fl_api_check_body(const struct fl_api_field *fields, struct fl_slice body,
                                 json_t **checked, struct fl_context *ctx)
 {
-    json_error_t where;
+    json_error_t where = {0};
 
     *checked = NULL;
     if (!fields && body.size)

@@ -166,7 +166,7 @@ static void method_name(const char *method, char to[16])
 {
     size_t i = 0;
 
-    for (; method[i] && i < 15; i++)
+    for (; i < 15 && method[i]; i++)
         to[i] = (char)(method[i] - 'A' + 'a');
     to[i] = '\0';
 }

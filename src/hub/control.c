@@ -23,6 +23,7 @@ struct control {
     struct fl_http_server *local;
     struct fl_timer timer;
     struct fl_deferred flush;
+    struct fl_deferred drop_front;
     fl_time_t due; /* of the timer, in the loop's time; 0: not set */
     struct fl_profile_keys keys;
     char dir[4200];
@@ -45,9 +46,17 @@ static bool send_on(struct fl_channel *channel, const struct fl_msg *msg)
     return false;
 }
 
+/* A front that does not read would miss what it must know: it gets a new channel and a snapshot.
+ * At the end of the round, because the engine is in the middle of something. */
 static bool to_front(void *self, const struct fl_msg *msg)
 {
-    return send_on(((struct control *)self)->front, msg);
+    struct control *c = self;
+
+    if (send_on(c->front, msg))
+        return true;
+    if (c->front)
+        fl_loop_defer(c->loop, &c->drop_front);
+    return false;
 }
 
 static bool to_signer(void *self, const struct fl_msg *msg)
@@ -176,6 +185,17 @@ static void signer_lost(void *self, struct fl_channel *channel, const char *why)
     fl_child_channel_lost(c->child, FL_FROM_SIGNER, why);
 }
 
+static void run_drop_front(struct fl_deferred *deferred)
+{
+    struct control *c = fl_container_of(deferred, struct control, drop_front);
+    struct fl_channel *front = c->front;
+
+    if (!front)
+        return;
+    front_lost(c, front, "it does not take what it is told");
+    fl_channel_close(front);
+}
+
 static enum fl_error connected(void *self, enum fl_msg_from peer, int fd, struct fl_context *ctx)
 {
     struct control *c = self;
@@ -253,6 +273,7 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
     c->loop = loop;
     c->timer.fired = timer_fired;
     c->flush.run = run_flush;
+    c->drop_front.run = run_drop_front;
     (void)fl_str_copy(c->dir, sizeof c->dir, dir);
     error = fl_hub_config_read(dir, &config, ctx);
     if (error == FL_OK)

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #define TAG "hub"
-#define SNAPSHOT_STEP 500                 /* devices at once */
-#define SNAPSHOT_UNSENT (4 * 1024 * 1024) /* bytes the front may be behind */
+#define SNAPSHOT_STEP 500                         /* devices at once */
+#define SNAPSHOT_UNSENT ((size_t)4 * 1024 * 1024) /* bytes the front may be behind */
 #define TICK_MS 1000
 #define TICK_BUSY_MS 50
 #define TICK_NOW_MS 1

@@ -99,7 +99,6 @@ struct fl_hub {
 
     struct fl_buffer batches; /* READINGS frames of this round: u64 batch, u32 size, records */
     uint64_t claims;          /* of administrators' credentials, since the start */
-    uint64_t readings_stored; /* since the start, redeliveries too */
 };
 
 /* `hub` is the caller's and stays where it is. The store becomes the hub's. */

@@ -11,7 +11,7 @@
 
 #define TAG "hub"
 #define BATCH_HEAD 12
-#define FLUSH_BYTES (4 * 1024 * 1024)
+#define FLUSH_BYTES ((size_t)4 * 1024 * 1024)
 
 /* --- readings: all batches of a loop round in one transaction --- */
 
@@ -38,7 +38,6 @@ static void keep_batch(struct fl_hub *hub, const struct fl_msg_readings *reading
         readings_done(hub, batch, FL_EPARSE, ctx.text);
         return;
     }
-    hub->readings_stored += count;
     if (!fl_buffer_reserve(&hub->batches, BATCH_HEAD + size)) {
         readings_done(hub, batch, FL_ENOMEM, "out of memory");
         hub->batches.failed = false;

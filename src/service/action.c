@@ -87,6 +87,8 @@ static enum fl_error do_quarantine(const struct fl_store *store, struct fl_outco
                        "device %s has not enrolled: there is nothing to quarantine (retire it "
                        "instead)",
                        o->device.id);
+    if (o->device.state == FL_DEVICE_RETIRED)
+        return fl_fail(ctx, FL_ESTATE, "device %s is retired", o->device.id);
     if (o->device.state == FL_DEVICE_QUARANTINED) {
         error = supersede(store, o, change, ctx);
     } else {

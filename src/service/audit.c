@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#define RECORD_MAX (64 * 1024)
+#define RECORD_MAX ((size_t)64 * 1024)
 
 static const char no_hash[FL_AUDIT_HASH_TEXT] =
     "0000000000000000000000000000000000000000000000000000000000000000";
@@ -78,18 +78,20 @@ enum fl_error fl_audit_append(const struct fl_store *store, const struct fl_audi
     uint64_t seq = 0;
     json_t *detail = entry->detail ? entry->detail : json_object();
     json_t *record = NULL;
+    json_int_t number = 0;
     enum fl_error error = read_head(store, &seq, prev, ctx);
 
     if (error != FL_OK) {
         json_decref(detail);
         return error;
     }
-    record = json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:s}", "seq", (json_int_t)(seq + 1), "at",
+    number = (json_int_t)++seq;
+    record = json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:s}", "seq", number, "at",
                        fl_time_format(entry->at, at), "who", entry->who, "what", entry->what,
                        "object", entry->object, "detail", detail, "prev", prev);
     if (!record)
         return fl_fail(ctx, FL_EINVAL, "audit: the record is not UTF-8 or there is no memory");
-    error = write_record(store, seq + 1, record, ctx);
+    error = write_record(store, seq, record, ctx);
     json_decref(record);
     return error;
 }

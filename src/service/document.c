@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#define DOCUMENT_MAX (256 * 1024)
+#define DOCUMENT_MAX ((size_t)256 * 1024)
 
 enum fl_error fl_store_begin(const struct fl_store *store, struct fl_context *ctx)
 {

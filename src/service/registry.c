@@ -185,7 +185,8 @@ static enum fl_error count_one_more(const struct fl_store *store, struct fl_cont
         error = fl_fail(ctx, FL_ELIMIT, "there are %d devices already", (int)FL_LIMIT_DEVICES);
     if (error != FL_OK)
         return error;
-    document = json_pack("{s:I}", "devices", (json_int_t)(devices + 1));
+    devices++;
+    document = json_pack("{s:I}", "devices", (json_int_t)devices);
     error = fl_document_put(store, FL_TABLE_META, count_key(), document, ctx);
     json_decref(document);
     return error;

@@ -41,11 +41,11 @@ struct fl_device {
 };
 
 struct fl_credential {
-    char serial[FL_LIMIT_SERIAL_HEX];
-    char device[FL_NAME_MAX + 1];
-    enum fl_credential_state state;
     fl_time_t not_before;
     fl_time_t not_after;
+    enum fl_credential_state state;
+    char serial[FL_LIMIT_SERIAL_HEX];
+    char device[FL_NAME_MAX + 1];
     char key[17];                     /* trust/key.h: fl_key_id */
     char reason[FL_LIMIT_REASON + 1]; /* why it is revoked */
 };

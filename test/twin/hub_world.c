@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test/twin/hub_world.h"
+
+#include "trust/cert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define YEAR_MS (INT64_C(365) * 24 * 3600 * 1000)
+
+static const char camera[] = "profile camera {\n"
+                             "    title \"Camera\"\n    vendor \"V\"\n    model M\n    version 1\n"
+                             "    publish d/{device}/t/#\n    subscribe d/{device}/c/#\n"
+                             "    stream temperature {\n        unit \"C\"\n        range -40 85\n"
+                             "    }\n}\n";
+
+static fl_time_t clock_now(void *self)
+{
+    return ((struct hub_world *)self)->now;
+}
+
+static fl_time_t clock_monotonic(void *self)
+{
+    return ((struct hub_world *)self)->monotonic;
+}
+
+static void random_fill(void *self, void *to, size_t size)
+{
+    memset(to, ++((struct hub_world *)self)->next_random, size);
+}
+
+/* --- the fake front --- */
+
+static void hear_device(struct hub_world *w, const struct fl_msg_device *device)
+{
+    (void)fl_str_copy_slice(w->device, sizeof w->device, device->id);
+    (void)fl_str_copy_slice(w->device_credentials, sizeof w->device_credentials,
+                            device->credentials);
+    (void)fl_str_copy_slice(w->device_reason, sizeof w->device_reason, device->reason);
+    w->device_may_connect = device->may_connect;
+    w->to_confirm = device->seq;
+}
+
+void hub_front_confirms(struct hub_world *w)
+{
+    struct fl_msg applied = {.type = fl_msg_type_applied};
+
+    if (w->to_confirm == 0)
+        return;
+    applied.as.applied.seq = w->to_confirm;
+    applied.as.applied.sessions_closed = w->sessions_closed;
+    w->to_confirm = 0;
+    w->monotonic += 3;
+    fl_hub_from_front(&w->hub, &applied);
+}
+
+static void hear_answer(struct hub_world *w, int status, struct fl_slice content_type,
+                        struct fl_slice body)
+{
+    w->status = status;
+    w->answers++;
+    json_decref(w->answer);
+    w->answer = body.size ? json_loadb((const char *)body.data, body.size, 0, NULL) : NULL;
+    (void)fl_str_copy_slice(w->content_type, sizeof w->content_type, content_type);
+}
+
+static bool to_front(void *self, const struct fl_msg *msg)
+{
+    struct hub_world *w = self;
+    struct fl_buffer frame = FL_BUFFER(FL_LIMIT_MSG);
+
+    /* Everything the hub says must be sayable. */
+    assert_ok(fl_msg_encode(msg, &frame, NULL));
+    fl_buffer_free(&frame);
+    w->counts[msg->type]++;
+    if (msg->type == fl_msg_type_enrol_result) {
+        w->enrol_error = msg->as.enrol_result.error;
+        (void)fl_str_copy_slice(w->enrol_detail, sizeof w->enrol_detail,
+                                msg->as.enrol_result.detail);
+        fl_buffer_clear(&w->certificate);
+        (void)fl_buffer_append_slice(&w->certificate, msg->as.enrol_result.certificate);
+    } else if (msg->type == fl_msg_type_readings_done) {
+        w->readings_error = msg->as.readings_done.error;
+    } else if (msg->type == fl_msg_type_api_response) {
+        hear_answer(w, (int)msg->as.api_response.status, msg->as.api_response.content_type,
+                    msg->as.api_response.body);
+    }
+    return true;
+}
+
+/* The hub is in the middle of something: the front confirms later. */
+static bool to_front_and_hear(void *self, const struct fl_msg *msg)
+{
+    (void)to_front(self, msg);
+    if (msg->type == fl_msg_type_device)
+        hear_device(self, &msg->as.device);
+    return true;
+}
+
+static size_t front_unsent(void *self)
+{
+    return ((struct hub_world *)self)->front_unsent;
+}
+
+static void answer(void *self, struct fl_api_caller caller, int status, const char *content_type,
+                   struct fl_slice body)
+{
+    (void)caller;
+    hear_answer(self, status, fl_slice_str(content_type), body);
+}
+
+/* --- the fake signer --- */
+
+static bool to_signer(void *self, const struct fl_msg *msg)
+{
+    struct hub_world *w = self;
+
+    assert_int_equal(msg->type, fl_msg_type_sign);
+    w->sign = *msg;
+    w->sign_requests++;
+    fl_buffer_clear(&w->sign_csr);
+    (void)fl_buffer_append_slice(&w->sign_csr, msg->as.sign.csr);
+    (void)fl_str_copy_slice(w->sign_name, sizeof w->sign_name, msg->as.sign.name);
+    return true;
+}
+
+void hub_answer_sign(struct hub_world *w)
+{
+    struct fl_csr_info csr = {0};
+    struct fl_cert_info info = {0};
+    struct fl_buffer der = FL_BUFFER(FL_LIMIT_CERT);
+    struct fl_cert_request request = {.kind = FL_CERT_DEVICE,
+                                      .name = w->sign_name,
+                                      .not_before = w->now,
+                                      .issuer = w->ca,
+                                      .issuer_key = w->ca_key};
+    struct fl_msg msg = {.type = fl_msg_type_sign_result};
+
+    assert_ok(fl_csr_check(fl_buffer_slice(&w->sign_csr), &csr, NULL));
+    request.subject_key = csr.key;
+    request.not_after = w->now + (fl_time_t)w->sign.as.sign.validity_s * 1000;
+    assert_ok(fl_cert_issue(&request, &der, NULL));
+    assert_ok(fl_cert_read(fl_buffer_slice(&der), &info, NULL));
+    msg.as.sign_result.request = w->sign.as.sign.request;
+    msg.as.sign_result.certificate = fl_buffer_slice(&der);
+    msg.as.sign_result.serial = fl_slice_str(info.serial);
+    fl_hub_from_signer(&w->hub, &msg);
+    fl_buffer_free(&der);
+    EVP_PKEY_free(csr.key);
+}
+
+/* --- the world --- */
+
+static void make_ca(struct hub_world *w)
+{
+    struct fl_cert_request request = {.kind = FL_CERT_ISSUING,
+                                      .name = "test issuing",
+                                      .not_before = w->now - YEAR_MS,
+                                      .not_after = w->now + YEAR_MS};
+    struct fl_cert_request root = {.kind = FL_CERT_ROOT,
+                                   .name = "test root",
+                                   .not_before = w->now - YEAR_MS,
+                                   .not_after = w->now + YEAR_MS};
+    struct fl_buffer root_der = FL_BUFFER(FL_LIMIT_CERT);
+    EVP_PKEY *root_key = NULL;
+    X509 *root_cert = NULL;
+
+    assert_ok(fl_key_generate(&root_key, NULL));
+    root.subject_key = root_key;
+    root.issuer_key = root_key;
+    assert_ok(fl_cert_issue(&root, &root_der, NULL));
+    assert_ok(fl_cert_x509(fl_buffer_slice(&root_der), &root_cert, NULL));
+    assert_ok(fl_key_generate(&w->ca_key, NULL));
+    request.subject_key = w->ca_key;
+    request.issuer = root_cert;
+    request.issuer_key = root_key;
+    w->ca_der = FL_BUFFER(FL_LIMIT_CERT);
+    assert_ok(fl_cert_issue(&request, &w->ca_der, NULL));
+    assert_ok(fl_cert_x509(fl_buffer_slice(&w->ca_der), &w->ca, NULL));
+    X509_free(root_cert);
+    EVP_PKEY_free(root_key);
+    fl_buffer_free(&root_der);
+}
+
+static void make_profile_key(struct hub_world *w)
+{
+    struct fl_buffer pem = FL_BUFFER(4096);
+
+    assert_ok(fl_key_generate(&w->profile_key, NULL));
+    assert_ok(fl_key_public_pem(w->profile_key, &pem, NULL));
+    assert_ok(fl_profile_keys_load(fl_buffer_slice(&pem), &w->keys, NULL));
+    fl_buffer_free(&pem);
+}
+
+int hub_world_open(void **state)
+{
+    struct hub_world *w = calloc(1, sizeof *w);
+    struct fl_hub_config config = {.host_count = 1, .https.port = 8443, .mqtt.port = 8883};
+    struct fl_hub_host host = {.to_front = to_front_and_hear,
+                               .to_signer = to_signer,
+                               .front_unsent = front_unsent,
+                               .answer = answer,
+                               .self = w};
+
+    w->now = HUB_NOON;
+    w->monotonic = 1000;
+    w->clock = (struct fl_clock){.now = clock_now, .monotonic = clock_monotonic, .self = w};
+    w->random = (struct fl_random){.fill = random_fill, .self = w};
+    w->sign_csr = FL_BUFFER(FL_LIMIT_CSR);
+    w->certificate = FL_BUFFER(FL_LIMIT_CERT);
+    make_ca(w);
+    make_profile_key(w);
+    (void)fl_str_copy(config.hosts[0], sizeof config.hosts[0], "hub.example.net");
+    fl_hub_init(&w->hub, fl_store_twin_create(), &w->clock, &w->random, &host, &config, &w->keys);
+    *state = w;
+    return 0;
+}
+
+int hub_world_close(void **state)
+{
+    struct hub_world *w = *state;
+
+    fl_hub_free(&w->hub);
+    fl_profile_keys_free(&w->keys);
+    EVP_PKEY_free(w->profile_key);
+    EVP_PKEY_free(w->ca_key);
+    X509_free(w->ca);
+    fl_buffer_free(&w->ca_der);
+    fl_buffer_free(&w->sign_csr);
+    fl_buffer_free(&w->certificate);
+    json_decref(w->answer);
+    free(w);
+    return 0;
+}
+
+void hub_world_start(struct hub_world *w)
+{
+    struct fl_msg hello = {.type = fl_msg_type_signer_hello};
+    struct fl_change change = {.who = "test", .reason = "", .now = w->now};
+    struct fl_buffer text = FL_BUFFER(FL_LIMIT_PROFILE_SIZE);
+    char name[FL_NAME_MAX + 1];
+    bool added = false;
+
+    assert_ok(fl_profile_sign(fl_slice_str(camera), w->profile_key, &text, NULL));
+    assert_ok(fl_store_begin(&w->hub.store, NULL));
+    assert_ok(fl_profile_store_add(&w->hub.store, &w->keys, fl_buffer_slice(&text), "camera",
+                                   &change, &added, name, NULL));
+    assert_ok(fl_store_end(&w->hub.store, FL_OK, NULL));
+    fl_buffer_free(&text);
+    fl_hub_front_up(&w->hub);
+    fl_hub_signer_up(&w->hub);
+    hello.as.signer_hello.issuing = fl_buffer_slice(&w->ca_der);
+    hello.as.signer_hello.root = fl_buffer_slice(&w->ca_der);
+    fl_hub_from_signer(&w->hub, &hello);
+}
+
+static void call(struct hub_world *w, struct fl_api_request *request, const char *method,
+                 const char *path, const char *body)
+{
+    size_t before = w->answers;
+
+    request->method = fl_slice_str(method);
+    request->path = fl_slice_str(path);
+    request->body = fl_slice_str(body);
+    fl_api_call(&w->hub, request);
+    if (!w->front_is_deaf)
+        hub_front_confirms(w);
+    assert_in_range(w->answers, before, before + 1);
+}
+
+void hub_call(struct hub_world *w, const char *method, const char *path, const char *query,
+              const char *body)
+{
+    struct fl_api_request request = {
+        .caller.exchange = w, .query = fl_slice_str(query), .local = true, .uid = 1000};
+
+    call(w, &request, method, path, body);
+}
+
+void hub_call_with(struct hub_world *w, const char *bearer, const char *method, const char *path,
+                   const char *body)
+{
+    struct fl_api_request request = {.caller.request = 5, .bearer = fl_slice_str(bearer)};
+
+    call(w, &request, method, path, body);
+}
+
+const char *hub_text(const struct hub_world *w, const char *member)
+{
+    const char *text = json_string_value(json_object_get(w->answer, member));
+
+    return text ? text : "";
+}
+
+void hub_enrol_with(struct hub_world *w, const char *id, const char *token, const char *serial)
+{
+    EVP_PKEY *key = NULL;
+    struct fl_buffer csr = FL_BUFFER(FL_LIMIT_CSR);
+    struct fl_msg msg = {.type = fl_msg_type_enrol};
+    uint64_t asked = w->sign_requests;
+
+    assert_ok(fl_key_generate(&key, NULL));
+    assert_ok(fl_csr_create(key, id, &csr, NULL));
+    msg.as.enrol.request = 9;
+    msg.as.enrol.device = fl_slice_str(id);
+    msg.as.enrol.token = fl_slice_str(token);
+    msg.as.enrol.serial = fl_slice_str(serial);
+    msg.as.enrol.peer = fl_slice_str("192.0.2.1:4711");
+    msg.as.enrol.csr = fl_buffer_slice(&csr);
+    fl_hub_from_front(&w->hub, &msg);
+    if (w->sign_requests > asked && !w->signer_is_silent)
+        hub_answer_sign(w);
+    fl_buffer_free(&csr);
+    EVP_PKEY_free(key);
+}
+
+void hub_enrol(struct hub_world *w, const char *id)
+{
+    char body[256];
+    char token[FL_LIMIT_TOKEN_TEXT];
+
+    (void)snprintf(body, sizeof body, "{\"id\":\"%s\",\"profile\":\"camera\"}", id);
+    hub_call(w, "POST", "/api/v1/devices", "", body);
+    assert_int_equal(w->status, 201);
+    (void)fl_str_copy(token, sizeof token, hub_text(w, "token"));
+    hub_enrol_with(w, id, token, "");
+    assert_int_equal(w->enrol_error, FL_OK);
+}
+
+void hub_readings(struct hub_world *w, uint64_t batch, const char *device, double first,
+                  size_t count)
+{
+    struct fl_buffer records = FL_BUFFER(FL_LIMIT_MSG);
+    struct fl_msg msg = {.type = fl_msg_type_readings};
+
+    for (size_t i = 0; i < count; i++) {
+        struct fl_reading reading = {.device = fl_slice_str(device),
+                                     .stream = fl_slice_str("temperature"),
+                                     .t = w->now + (fl_time_t)i,
+                                     .value = first + (double)i};
+
+        assert_ok(fl_msg_put_reading(&records, &reading));
+    }
+    msg.as.readings.batch = batch;
+    msg.as.readings.records = fl_buffer_slice(&records);
+    fl_hub_from_front(&w->hub, &msg);
+    fl_buffer_free(&records);
+}

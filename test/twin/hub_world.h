@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The hub engine with a fake front, a fake signer that really issues, clocks that stand still, and
+ * a store in memory with faults. What the hub sent last, of each type, can be looked at.
+ */
+#ifndef FL_TEST_TWIN_HUB_WORLD_H
+#define FL_TEST_TWIN_HUB_WORLD_H
+
+#include "hub/api.h"
+#include "test/twin/store_twin.h"
+#include "test/unit/unit.h"
+
+#define HUB_NOON INT64_C(1795348800000) /* 2026-11-22T12:00:00Z */
+
+struct hub_world {
+    struct fl_hub hub;
+    struct fl_clock clock;
+    struct fl_random random;
+    fl_time_t now;
+    fl_time_t monotonic;
+    uint8_t next_random;
+
+    EVP_PKEY *profile_key;
+    EVP_PKEY *ca_key;
+    X509 *ca;
+    struct fl_buffer ca_der;
+    struct fl_profile_keys keys;
+
+    bool front_is_deaf;       /* takes messages, confirms only when asked to */
+    uint64_t to_confirm;      /* what it could confirm */
+    uint32_t sessions_closed; /* what the front will say */
+    bool signer_is_silent;
+    uint64_t sign_requests;
+    struct fl_msg sign; /* the last one; its texts in the buffers below */
+    struct fl_buffer sign_csr;
+    char sign_name[FL_LIMIT_HOST + 1];
+
+    /* What the front was told. */
+    size_t counts[64]; /* by message type */
+    char device[FL_NAME_MAX + 1];
+    bool device_may_connect;
+    char device_credentials[512];
+    char device_reason[FL_LIMIT_REASON + 1];
+    uint32_t enrol_error;
+    char enrol_detail[513];
+    struct fl_buffer certificate;
+    uint32_t readings_error;
+    size_t front_unsent;
+
+    /* The last answer of the API. */
+    int status;
+    json_t *answer;
+    char content_type[64];
+    size_t answers;
+};
+
+int hub_world_open(void **state);
+int hub_world_close(void **state);
+
+/* Front and signer there, one profile "camera" loaded. */
+void hub_world_start(struct hub_world *w);
+
+/* A call by the local door; the answer is in w->status and w->answer. */
+void hub_call(struct hub_world *w, const char *method, const char *path, const char *query,
+              const char *body);
+/* The same over HTTPS with a credential. */
+void hub_call_with(struct hub_world *w, const char *bearer, const char *method, const char *path,
+                   const char *body);
+const char *hub_text(const struct hub_world *w, const char *member);
+
+/* The whole way: add, token, CSR, certificate. */
+void hub_enrol(struct hub_world *w, const char *id);
+void hub_enrol_with(struct hub_world *w, const char *id, const char *token, const char *serial);
+void hub_front_confirms(struct hub_world *w);
+void hub_answer_sign(struct hub_world *w);
+
+void hub_readings(struct hub_world *w, uint64_t batch, const char *device, double first,
+                  size_t count);
+
+#endif
