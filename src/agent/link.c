@@ -464,6 +464,9 @@ static enum fl_error make_tls(struct fl_link *link, const struct fl_link_options
     (void)SSL_CTX_set_mode(link->tls, SSL_MODE_ENABLE_PARTIAL_WRITE |
                                           SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                           SSL_MODE_RELEASE_BUFFERS);
+    /* A connection that is cut must not spoil the session; MQTT packets say themselves whether they
+     * are whole. */
+    (void)SSL_CTX_set_options(link->tls, SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_verify(link->tls, SSL_VERIFY_PEER, NULL);
     (void)SSL_CTX_set_session_cache_mode(link->tls,
                                          SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);

@@ -139,9 +139,9 @@ class Verbs(HubTest):
             mqtt.publish("d/tail-01/t/load1", value)
         self.assertEqual([json.loads(tail.stdout.readline())["value"] for _ in range(2)], [2, 3])
         mqtt.close()
+        self.assertEqual(tail.stderr.readline(), "fairlead: it is back\n")
         tail.send_signal(signal.SIGTERM)
         self.assertEqual(tail.wait(10), 0)
-        self.assertEqual(tail.stderr.read(), "fairlead: it is back\n")
         tail.stdout.close()
         tail.stderr.close()
 
