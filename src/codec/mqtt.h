@@ -284,7 +284,9 @@ FL_MUST_USE enum fl_error fl_mqtt_put_forwarded(struct fl_slice block, struct fl
 bool fl_mqtt_topic_valid(struct fl_slice topic);
 bool fl_mqtt_filter_valid(struct fl_slice filter);
 bool fl_mqtt_filter_is_shared(struct fl_slice filter); /* begins with "$share/" */
-size_t fl_mqtt_topic_levels(struct fl_slice topic);    /* at least 1 */
+/* "$share/NAME/FILTER" -> FILTER; false: not of that form (section 4.8.2). */
+FL_MUST_USE bool fl_mqtt_share_filter(struct fl_slice shared, struct fl_slice *filter);
+size_t fl_mqtt_topic_levels(struct fl_slice topic); /* at least 1 */
 bool fl_mqtt_topic_matches(struct fl_slice filter, struct fl_slice topic);
 bool fl_mqtt_text_valid(struct fl_slice text); /* UTF-8 without U+0000 */
 

@@ -37,6 +37,18 @@ bool fl_mqtt_filter_is_shared(struct fl_slice filter)
     return filter.size >= 7 && memcmp(filter.data, "$share/", 7) == 0;
 }
 
+bool fl_mqtt_share_filter(struct fl_slice shared, struct fl_slice *filter)
+{
+    struct fl_slice name = {0};
+
+    if (!fl_mqtt_filter_is_shared(shared))
+        return false;
+    *filter = fl_slice_from(shared, 7);
+    return fl_slice_cut(filter, '/', &name) && name.size > 0 &&
+           !memchr(name.data, '+', name.size) && !memchr(name.data, '#', name.size) &&
+           fl_mqtt_filter_valid(*filter);
+}
+
 size_t fl_mqtt_topic_levels(struct fl_slice topic)
 {
     size_t levels = 1;

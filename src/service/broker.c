@@ -14,6 +14,7 @@ enum fl_error fl_broker_create(const struct fl_broker_host *host, struct fl_brok
     struct fl_broker *made = calloc(1, sizeof *made);
 
     if (!made || fl_topic_index_init(&made->subscriptions) != FL_OK ||
+        fl_topic_index_init(&made->shared) != FL_OK ||
         fl_topic_index_init(&made->retained) != FL_OK) {
         fl_broker_free(made);
         return fl_fail(ctx, FL_ENOMEM, "broker: out of memory");
@@ -77,7 +78,8 @@ void fl_broker_free(struct fl_broker *broker)
         }
     for (node = fl_map_next(&broker->sessions, NULL); node; node = next) {
         next = fl_map_next(&broker->sessions, node);
-        fl_broker_session_destroy(broker, fl_container_of(node, struct fl_broker_session, by_key));
+        fl_broker_session_destroy(broker, fl_container_of(node, struct fl_broker_session, by_key),
+                                  0);
     }
     if (broker->retained.root) {
         fl_topic_index_each(&broker->retained, free_retained, broker);
@@ -85,6 +87,9 @@ void fl_broker_free(struct fl_broker *broker)
     }
     if (broker->subscriptions.root)
         fl_topic_index_free(&broker->subscriptions);
+    if (broker->shared.root)
+        fl_topic_index_free(&broker->shared);
+    fl_map_free(&broker->shares);
     fl_map_free(&broker->sessions);
     fl_map_free(&broker->devices);
     fl_heap_free(&broker->timers);
@@ -354,7 +359,7 @@ uint32_t fl_broker_cut(struct fl_broker *broker, struct fl_slice identity, uint8
         session->will = NULL;
         session->will_due = FL_TIME_NEVER;
         if (forget)
-            fl_broker_session_destroy(broker, session);
+            fl_broker_session_destroy(broker, session, now);
     }
     device->conn_count--;
     fl_broker_device_release(broker, device);

@@ -1,62 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/broker_internal.h"
 
-#include <stdlib.h>
-
-static struct fl_broker_entry *entry_at(const struct fl_broker_queue *queue, uint32_t index)
-{
-    return &queue->ring[(queue->first + index) & (queue->capacity - 1)];
-}
-
-static bool queue_push(struct fl_broker_queue *queue, const struct fl_broker_entry *entry)
-{
-    if (queue->count == queue->capacity) {
-        uint32_t capacity = queue->capacity ? queue->capacity * 2 : 4;
-        struct fl_broker_entry *ring = malloc(capacity * sizeof *ring);
-        if (!ring)
-            return false;
-        for (uint32_t i = 0; i < queue->count; i++)
-            ring[i] = *entry_at(queue, i);
-        free(queue->ring);
-        queue->ring = ring;
-        queue->first = 0;
-        queue->capacity = capacity;
-    }
-    queue->count++;
-    *entry_at(queue, queue->count - 1) = *entry;
-    return true;
-}
-
-static void queue_drop_first(struct fl_broker_queue *queue)
-{
-    queue->first = (queue->first + 1) & (queue->capacity - 1);
-    if (--queue->count == 0) {
-        free(queue->ring);
-        *queue = (struct fl_broker_queue){0};
-    }
-}
-
-static void entry_free(struct fl_broker_entry *entry)
-{
-    fl_broker_message_unref(entry->message);
-    free(entry->ids);
-    *entry = (struct fl_broker_entry){0};
-}
-
-static void queue_free(struct fl_broker_queue *queue)
-{
-    for (uint32_t i = 0; i < queue->count; i++)
-        entry_free(entry_at(queue, i));
-    free(queue->ring);
-    *queue = (struct fl_broker_queue){0};
-}
-
-static size_t cost(const struct fl_broker_entry *entry)
-{
-    return sizeof *entry + sizeof *entry->message + entry->message->topic_size +
-           entry->message->properties_size + entry->message->payload_size;
-}
-
 /* Removes the waiting entry at `index`; what it refers to must have been moved or freed. */
 static void waiting_remove(struct fl_broker_session *session, uint32_t index, size_t bytes,
                            uint8_t qos)
@@ -66,8 +10,8 @@ static void waiting_remove(struct fl_broker_session *session, uint32_t index, si
     session->waiting_bytes -= bytes;
     session->waiting_qos0 -= qos == 0;
     for (; index > 0; index--)
-        *entry_at(queue, index) = *entry_at(queue, index - 1);
-    queue_drop_first(queue);
+        *fl_broker_entry_at(queue, index) = *fl_broker_entry_at(queue, index - 1);
+    fl_broker_queue_drop_first(queue);
 }
 
 /* QoS 0 goes first: it promised nothing. */
@@ -76,10 +20,10 @@ static bool drop_waiting_qos0(struct fl_broker *broker, struct fl_broker_session
     if (session->waiting_qos0 == 0)
         return false;
     for (uint32_t i = 0; i < session->waiting.count; i++) {
-        struct fl_broker_entry *entry = entry_at(&session->waiting, i);
+        struct fl_broker_entry *entry = fl_broker_entry_at(&session->waiting, i);
         if (entry->qos == 0) {
-            size_t bytes = cost(entry);
-            entry_free(entry);
+            size_t bytes = fl_broker_entry_cost(entry);
+            fl_broker_entry_free(entry);
             waiting_remove(session, i, bytes, 0);
             broker->counts.dropped++;
             return true;
@@ -91,20 +35,20 @@ static bool drop_waiting_qos0(struct fl_broker *broker, struct fl_broker_session
 static void wait(struct fl_broker *broker, struct fl_broker_session *session,
                  struct fl_broker_entry *entry)
 {
-    size_t bytes = cost(entry);
+    size_t bytes = fl_broker_entry_cost(entry);
 
     while (session->waiting.count >= FL_LIMIT_MQTT_QUEUE ||
            session->waiting_bytes + bytes > FL_LIMIT_MQTT_QUEUE_BYTES)
         if (entry->qos == 0 || !drop_waiting_qos0(broker, session))
             goto drop;
-    if (!queue_push(&session->waiting, entry))
+    if (!fl_broker_queue_push(&session->waiting, entry))
         goto drop;
     session->waiting_bytes += bytes;
     session->waiting_qos0 += entry->qos == 0;
     return;
 drop:
     broker->counts.dropped++;
-    entry_free(entry);
+    fl_broker_entry_free(entry);
 }
 
 static bool is_online(const struct fl_broker_session *session)
@@ -166,31 +110,31 @@ static void send_entry(struct fl_broker_session *session, struct fl_broker_entry
     if (entry->qos) {
         session->last_packet_id = (uint16_t)(session->last_packet_id % UINT16_MAX + 1);
         entry->packet_id = session->last_packet_id;
-        if (!queue_push(&session->window, entry)) {
+        if (!fl_broker_queue_push(&session->window, entry)) {
             session->conn->broker->counts.dropped++;
-            entry_free(entry);
+            fl_broker_entry_free(entry);
             return;
         }
         if (write_entry(session, entry, now)) {
-            entry_at(&session->window, session->window.count - 1)->open = true;
+            fl_broker_entry_at(&session->window, session->window.count - 1)->open = true;
             session->window_sent++;
             session->window_open++;
             return;
         }
         session->window.count--;
         if (session->window.count == 0)
-            queue_free(&session->window);
+            fl_broker_queue_free(&session->window);
     } else {
         (void)write_entry(session, entry, now);
     }
-    entry_free(entry);
+    fl_broker_entry_free(entry);
 }
 
 /* Acknowledged entries leave when all before them have. */
 static void window_advance(struct fl_broker_session *session)
 {
-    while (session->window.count && entry_at(&session->window, 0)->packet_id == 0) {
-        queue_drop_first(&session->window);
+    while (session->window.count && fl_broker_entry_at(&session->window, 0)->packet_id == 0) {
+        fl_broker_queue_drop_first(&session->window);
         if (session->window_sent)
             session->window_sent--;
     }
@@ -211,7 +155,7 @@ static void send_release(struct fl_broker_session *session, uint16_t packet_id, 
 static bool resend(struct fl_broker_session *session, fl_time_t now)
 {
     while (session->window_sent < session->window.count) {
-        struct fl_broker_entry *entry = entry_at(&session->window, session->window_sent);
+        struct fl_broker_entry *entry = fl_broker_entry_at(&session->window, session->window_sent);
         if (!fl_mqtt_session_has_room(&session->conn->mqtt) ||
             (entry->message && session->window_open >= session->conn->mqtt.peer_receive_max))
             return false;
@@ -225,7 +169,7 @@ static bool resend(struct fl_broker_session *session, fl_time_t now)
         if (entry->open)
             session->window_open++;
         else
-            entry_free(entry);
+            fl_broker_entry_free(entry);
     }
     window_advance(session);
     return true;
@@ -236,12 +180,19 @@ void fl_broker_pump(struct fl_broker_session *session, fl_time_t now)
     if (!is_online(session) || !resend(session, now))
         return;
     while (session->waiting.count && fl_mqtt_session_has_room(&session->conn->mqtt)) {
-        struct fl_broker_entry entry = *entry_at(&session->waiting, 0);
+        struct fl_broker_entry entry = *fl_broker_entry_at(&session->waiting, 0);
         if (entry.qos && !window_is_open(session))
             return;
-        waiting_remove(session, 0, cost(&entry), entry.qos);
+        waiting_remove(session, 0, fl_broker_entry_cost(&entry), entry.qos);
         send_entry(session, &entry, now);
     }
+}
+
+bool fl_broker_is_ready(const struct fl_broker_session *session, uint8_t qos)
+{
+    return is_online(session) && session->waiting.count == 0 &&
+           session->window_sent == session->window.count &&
+           fl_mqtt_session_has_room(&session->conn->mqtt) && (qos == 0 || window_is_open(session));
 }
 
 void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *target,
@@ -250,20 +201,20 @@ void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *
     struct fl_broker_session *session = target->session;
     struct fl_broker_entry entry = {
         .message = fl_broker_message_ref(message),
+        .share = target->share,
         .ids = target->ids,
         .id = target->id,
         .qos = target->qos,
         .retain = target->retain,
     };
 
+    if (entry.share)
+        entry.share->entries++;
     if (!is_online(session) && entry.qos == 0) {
-        entry_free(&entry);
+        fl_broker_entry_free(&entry);
         return;
     }
-    if (is_online(session) && session->waiting.count == 0 &&
-        session->window_sent == session->window.count &&
-        fl_mqtt_session_has_room(&session->conn->mqtt) &&
-        (entry.qos == 0 || window_is_open(session)))
+    if (fl_broker_is_ready(session, entry.qos))
         send_entry(session, &entry, now);
     else
         wait(broker, session, &entry);
@@ -281,7 +232,7 @@ static struct fl_broker_entry *window_find(const struct fl_broker_session *sessi
                                            uint16_t packet_id)
 {
     for (uint32_t i = 0; i < session->window.count; i++) {
-        struct fl_broker_entry *entry = entry_at(&session->window, i);
+        struct fl_broker_entry *entry = fl_broker_entry_at(&session->window, i);
         if (entry->packet_id == packet_id)
             return entry;
     }
@@ -291,7 +242,7 @@ static struct fl_broker_entry *window_find(const struct fl_broker_session *sessi
 static void finish(struct fl_broker_session *session, struct fl_broker_entry *entry)
 {
     close_entry(session, entry);
-    entry_free(entry);
+    fl_broker_entry_free(entry);
     window_advance(session);
 }
 
@@ -359,13 +310,47 @@ void fl_broker_delivery_pause(struct fl_broker *broker, struct fl_broker_session
     session->window_sent = 0;
     session->window_open = 0;
     for (uint32_t i = 0; i < session->window.count; i++)
-        entry_at(&session->window, i)->open = false;
+        fl_broker_entry_at(&session->window, i)->open = false;
     while (drop_waiting_qos0(broker, session))
         ;
 }
 
+/* Takes over the entry. */
+static void pass_on(struct fl_broker *broker, struct fl_broker_entry *entry, fl_time_t now)
+{
+    struct fl_broker_entry moved = *entry;
+
+    *entry = (struct fl_broker_entry){0};
+    fl_broker_share_deliver(broker, moved.share, moved.message, now);
+    fl_broker_entry_free(&moved);
+}
+
+void fl_broker_delivery_reclaim(struct fl_broker *broker, struct fl_broker_session *session,
+                                bool all, fl_time_t now)
+{
+    struct fl_broker_queue waiting = session->waiting;
+
+    for (uint32_t i = 0; i < session->window.count; i++) {
+        struct fl_broker_entry *entry = fl_broker_entry_at(&session->window, i);
+        if (entry->share && entry->qos == 1 && (all || !fl_list_empty(&entry->share->online)))
+            pass_on(broker, entry, now);
+    }
+    window_advance(session);
+    session->waiting = (struct fl_broker_queue){0};
+    session->waiting_bytes = 0;
+    session->waiting_qos0 = 0;
+    while (waiting.count) {
+        struct fl_broker_entry *entry = fl_broker_entry_at(&waiting, 0);
+        if (entry->share && entry->share->members)
+            pass_on(broker, entry, now);
+        else
+            wait(broker, session, entry);
+        fl_broker_queue_drop_first(&waiting);
+    }
+}
+
 void fl_broker_delivery_free(struct fl_broker_session *session)
 {
-    queue_free(&session->window);
-    queue_free(&session->waiting);
+    fl_broker_queue_free(&session->window);
+    fl_broker_queue_free(&session->waiting);
 }

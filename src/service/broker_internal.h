@@ -2,9 +2,10 @@
  *
  * The insides of the broker, shared by its files: broker.c (verbs, timers), broker_packets.c
  * (what a client says), broker_received.c (QoS 2 from a client), broker_deliver.c (windows and
- * queues to a client), broker_session.c, broker_message.c, broker_route.c (routing, retained). A
- * message is one allocation that queues, windows and the retained store share by reference; a
- * session outlives its connection; a device groups what one identity has here.
+ * queues to a client), broker_queue.c, broker_share.c (shared subscriptions), broker_session.c,
+ * broker_message.c, broker_route.c (routing, retained). A message is one allocation that queues,
+ * windows and the retained store share by reference; a session outlives its connection; a device
+ * groups what one identity has here.
  */
 #ifndef FL_SERVICE_BROKER_INTERNAL_H
 #define FL_SERVICE_BROKER_INTERNAL_H
@@ -30,6 +31,7 @@ struct fl_broker_message {
 /* A message on its way to one session. */
 struct fl_broker_entry {
     struct fl_broker_message *message; /* NULL: the client has it */
+    struct fl_broker_share *share;     /* it came by a shared subscription; counted there */
     uint32_t *ids;                     /* more than one subscription identifier: count, ids */
     uint32_t id;                       /* the only one, or 0 */
     uint16_t packet_id;                /* in a window 0: finished out of order */
@@ -61,6 +63,20 @@ struct fl_broker_queue {
     uint32_t capacity;
 };
 
+/* One "$share/name/filter": its members take turns. */
+struct fl_broker_share {
+    struct fl_topic_entry in_index; /* under the filter; while there are members */
+    struct fl_map_node by_key;
+    struct fl_list online; /* members whose client is there; whose turn it is first */
+    struct fl_list offline;
+    struct fl_broker_queue waiting; /* for the first who comes */
+    size_t waiting_bytes;
+    uint32_t members;
+    uint32_t entries; /* on their way by it */
+    size_t key_size;
+    uint8_t key[];
+};
+
 enum fl_broker_timer_kind { FL_BROKER_CONN, FL_BROKER_SESSION, FL_BROKER_RETAINED };
 
 struct fl_broker_timer {
@@ -84,8 +100,11 @@ struct fl_broker_subscription {
     struct fl_topic_entry in_index;
     struct fl_list in_session;
     struct fl_broker_session *session;
+    struct fl_broker_share *share; /* or NULL: then it is in the index itself */
+    struct fl_list in_share;
     uint32_t id;
     uint8_t qos;
+    bool online; /* among the members of its share */
     bool no_local;
     bool retain_as_published;
     size_t filter_size;
@@ -99,6 +118,7 @@ struct fl_broker_session {
     struct fl_broker_conn *conn; /* NULL while its client is away */
     struct fl_list subscriptions;
     uint32_t subscription_count;
+    uint32_t shared_count;          /* of them */
     struct fl_broker_queue window;  /* QoS 1 and 2, with packet identifiers, unfinished */
     struct fl_broker_queue waiting; /* not sent yet */
     uint32_t window_sent;           /* of the window, from its front, sent on this connection */
@@ -144,7 +164,8 @@ struct fl_broker_retained {
 };
 
 struct fl_broker_target {
-    struct fl_broker_session *session;
+    struct fl_broker_session *session; /* NULL: any member of `share` */
+    struct fl_broker_share *share;
     uint32_t *ids;
     uint32_t id;
     uint8_t qos;
@@ -162,6 +183,8 @@ struct fl_broker {
     struct fl_map devices;
     struct fl_map sessions;
     struct fl_topic_index subscriptions;
+    struct fl_topic_index shared;
+    struct fl_map shares;
     struct fl_topic_index retained;
     size_t retained_bytes;
     struct fl_heap timers;
@@ -210,11 +233,39 @@ FL_MUST_USE enum fl_error fl_broker_session_create(struct fl_broker *broker,
                                                    struct fl_slice client_id, fl_time_t now,
                                                    struct fl_broker_session **session);
 /* Without its will; the connection, if any, loses it. */
-void fl_broker_session_destroy(struct fl_broker *broker, struct fl_broker_session *session);
+void fl_broker_session_destroy(struct fl_broker *broker, struct fl_broker_session *session,
+                               fl_time_t now);
+/* Its client is there and has been told so. */
+void fl_broker_session_arrive(struct fl_broker *broker, struct fl_broker_session *session,
+                              fl_time_t now);
 /* The connection leaves its session; the session waits, or ends when it does not outlive it. */
 void fl_broker_session_leave(struct fl_broker_conn *conn, bool with_will, fl_time_t now);
 void fl_broker_session_tick(struct fl_broker *broker, struct fl_broker_session *session,
                             fl_time_t now);
+
+/* broker_queue.c */
+struct fl_broker_entry *fl_broker_entry_at(const struct fl_broker_queue *queue, uint32_t index);
+FL_MUST_USE bool fl_broker_queue_push(struct fl_broker_queue *queue,
+                                      const struct fl_broker_entry *entry);
+void fl_broker_queue_drop_first(struct fl_broker_queue *queue); /* it was moved or freed */
+void fl_broker_queue_free(struct fl_broker_queue *queue);
+void fl_broker_entry_free(struct fl_broker_entry *entry);
+size_t fl_broker_entry_cost(const struct fl_broker_entry *entry);
+
+/* broker_share.c */
+/* Makes the subscription a member of its share, which is away at first. */
+FL_MUST_USE enum fl_error fl_broker_share_enter(struct fl_broker *broker,
+                                                struct fl_broker_subscription *subscription,
+                                                struct fl_slice inner);
+void fl_broker_share_leave(struct fl_broker *broker, struct fl_broker_subscription *subscription);
+/* Its client is there: it takes its turns, and what waited or lay with members that are away. */
+void fl_broker_share_online(struct fl_broker *broker, struct fl_broker_subscription *subscription,
+                            fl_time_t now);
+void fl_broker_share_offline(struct fl_broker_subscription *subscription);
+/* To the member whose turn it is. */
+void fl_broker_share_deliver(struct fl_broker *broker, struct fl_broker_share *share,
+                             struct fl_broker_message *message, fl_time_t now);
+void fl_broker_share_unref(struct fl_broker_share *share);
 
 /* broker_received.c */
 /* Takes a PUBLISH of QoS 1 or 2 (not its routing): see there. */
@@ -245,8 +296,14 @@ void fl_broker_pump(struct fl_broker_session *session, fl_time_t now);
 /* PUBACK, PUBREC or PUBCOMP. */
 void fl_broker_acknowledged(struct fl_broker_session *session, const struct fl_mqtt_packet *packet,
                             fl_time_t now);
+/* Would a message be sent at once? */
+bool fl_broker_is_ready(const struct fl_broker_session *session, uint8_t qos);
 /* The connection has gone: QoS 0 goes with it. */
 void fl_broker_delivery_pause(struct fl_broker *broker, struct fl_broker_session *session);
+/* The client is away: gives what came by shares to other members. What was sent goes only when one
+ * of them is there or the session is over (`all`); QoS 2 that was sent never. */
+void fl_broker_delivery_reclaim(struct fl_broker *broker, struct fl_broker_session *session,
+                                bool all, fl_time_t now);
 void fl_broker_delivery_free(struct fl_broker_session *session);
 
 /* broker_session.c again */

@@ -94,7 +94,6 @@ static bool accept(struct fl_broker_conn *conn, const struct fl_mqtt_packet *pac
     FL_MQTT_SET(say, receive_maximum, FL_LIMIT_MQTT_INFLIGHT);
     FL_MQTT_SET(say, maximum_packet_size, FL_LIMIT_MQTT_PACKET);
     FL_MQTT_SET(say, topic_alias_maximum, 0);
-    FL_MQTT_SET(say, shared_available, 0);
     return fl_mqtt_session_accept(&conn->mqtt, packet, &connack) == FL_OK;
 }
 
@@ -178,6 +177,7 @@ static void on_connect(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
     }
     fl_broker_arm(conn->broker, &conn->timer, fl_mqtt_session_deadline(&conn->mqtt));
     host->connected(host->self, conn->peer);
+    fl_broker_session_arrive(conn->broker, conn->session, now);
     fl_broker_pump(conn->session, now);
 }
 
@@ -303,20 +303,28 @@ static void on_pubrel(struct fl_broker_conn *conn, const struct fl_mqtt_packet *
     fl_broker_released(conn, packet->as.ack.packet_id);
 }
 
+/* What is asked for: the filter, inside a share or not. False: not possible here. */
+static bool topics_of(struct fl_slice filter, struct fl_slice *topics)
+{
+    *topics = filter;
+    if (fl_mqtt_filter_is_shared(filter) && !fl_mqtt_share_filter(filter, topics))
+        return false;
+    return filter.size <= FL_LIMIT_MQTT_TOPIC && fl_broker_topic_fits(*topics);
+}
+
 /* One subscription. Returns the SUBACK's reason code; `send_retained` if its retained messages
  * are due. */
 static uint8_t subscribe_one(struct fl_broker_conn *conn, const struct fl_mqtt_filter *filter,
                              uint32_t id, bool *send_retained)
 {
     struct fl_broker_subscription *subscription = NULL;
+    struct fl_slice topics = {0};
     bool known = false;
     enum fl_error error = FL_OK;
 
-    if (fl_mqtt_filter_is_shared(filter->filter))
-        return FL_MQTT_SHARED_UNSUPPORTED;
-    if (!fl_broker_topic_fits(filter->filter))
+    if (!topics_of(filter->filter, &topics))
         return FL_MQTT_FILTER_INVALID;
-    if (!may(conn, FL_BROKER_SUBSCRIBE, filter->filter))
+    if (!may(conn, FL_BROKER_SUBSCRIBE, topics))
         return FL_MQTT_NOT_AUTHORIZED;
     subscription = fl_broker_subscription_find(conn->session, filter->filter);
     known = subscription != NULL;
@@ -328,7 +336,8 @@ static uint8_t subscribe_one(struct fl_broker_conn *conn, const struct fl_mqtt_f
     subscription->qos = filter->qos;
     subscription->no_local = filter->no_local;
     subscription->retain_as_published = filter->retain_as_published;
-    *send_retained = filter->retain_handling == 0 || (filter->retain_handling == 1 && !known);
+    *send_retained = !subscription->share &&
+                     (filter->retain_handling == 0 || (filter->retain_handling == 1 && !known));
     return subscription->qos;
 }
 
@@ -384,6 +393,7 @@ static void on_subscribe(struct fl_broker_conn *conn, const struct fl_mqtt_packe
         if (subscription)
             fl_broker_send_retained(conn->broker, subscription, now);
     }
+    fl_broker_session_arrive(conn->broker, conn->session, now);
 }
 
 static void on_unsubscribe(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,

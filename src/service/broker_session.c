@@ -82,7 +82,33 @@ enum fl_error fl_broker_session_create(struct fl_broker *broker, struct fl_broke
     return FL_OK;
 }
 
-void fl_broker_session_destroy(struct fl_broker *broker, struct fl_broker_session *session)
+/* Its shared subscriptions take their turns, or not any more. */
+static void set_online(struct fl_broker *broker, struct fl_broker_session *session, bool online,
+                       fl_time_t now)
+{
+    if (session->shared_count == 0)
+        return;
+    FL_LIST_EACH(at, &session->subscriptions)
+    {
+        struct fl_broker_subscription *subscription =
+            fl_container_of(at, struct fl_broker_subscription, in_session);
+        if (!subscription->share || subscription->online == online)
+            continue;
+        if (online)
+            fl_broker_share_online(broker, subscription, now);
+        else
+            fl_broker_share_offline(subscription);
+    }
+}
+
+void fl_broker_session_arrive(struct fl_broker *broker, struct fl_broker_session *session,
+                              fl_time_t now)
+{
+    set_online(broker, session, true, now);
+}
+
+void fl_broker_session_destroy(struct fl_broker *broker, struct fl_broker_session *session,
+                               fl_time_t now)
 {
     struct fl_broker_device *device = session->device;
 
@@ -90,6 +116,7 @@ void fl_broker_session_destroy(struct fl_broker *broker, struct fl_broker_sessio
         session->conn->session = NULL;
     FL_LIST_EACH(at, &session->subscriptions)
     fl_broker_unsubscribe(broker, fl_container_of(at, struct fl_broker_subscription, in_session));
+    fl_broker_delivery_reclaim(broker, session, true, now);
     fl_broker_delivery_free(session);
     free(session->received);
     fl_broker_message_unref(session->will);
@@ -141,6 +168,8 @@ void fl_broker_session_leave(struct fl_broker_conn *conn, bool with_will, fl_tim
     session->conn = NULL;
     fl_broker_delivery_pause(broker, session);
     fl_broker_received_pause(session);
+    set_online(broker, session, false, now);
+    fl_broker_delivery_reclaim(broker, session, false, now);
     session->expires = now + (fl_time_t)session->expiry_s * 1000;
     fl_list_remove(&session->in_device);
     fl_list_push(&session->device->sessions, &session->in_device);
@@ -167,7 +196,7 @@ void fl_broker_session_tick(struct fl_broker *broker, struct fl_broker_session *
         fl_broker_message_unref(will);
     }
     if (over)
-        fl_broker_session_destroy(broker, session);
+        fl_broker_session_destroy(broker, session, now);
     else
         arm(broker, session);
 }
@@ -190,6 +219,7 @@ enum fl_error fl_broker_subscribe(struct fl_broker *broker, struct fl_broker_ses
                                   struct fl_broker_subscription **subscription)
 {
     struct fl_broker_subscription *made = NULL;
+    struct fl_slice inner = {0};
     enum fl_error error = FL_OK;
 
     if (session->subscription_count >= FL_LIMIT_MQTT_SUBSCRIPTIONS)
@@ -200,13 +230,17 @@ enum fl_error fl_broker_subscribe(struct fl_broker *broker, struct fl_broker_ses
     memcpy(made->filter, filter.data, filter.size);
     made->filter_size = filter.size;
     made->session = session;
-    error = fl_topic_index_add(&broker->subscriptions, filter, &made->in_index);
+    if (fl_mqtt_share_filter(filter, &inner))
+        error = fl_broker_share_enter(broker, made, inner);
+    else
+        error = fl_topic_index_add(&broker->subscriptions, filter, &made->in_index);
     if (error != FL_OK) {
         free(made);
         return error;
     }
     fl_list_push(&session->subscriptions, &made->in_session);
     session->subscription_count++;
+    session->shared_count += made->share != NULL;
     broker->counts.subscriptions++;
     *subscription = made;
     return FL_OK;
@@ -214,7 +248,11 @@ enum fl_error fl_broker_subscribe(struct fl_broker *broker, struct fl_broker_ses
 
 void fl_broker_unsubscribe(struct fl_broker *broker, struct fl_broker_subscription *subscription)
 {
-    fl_topic_index_remove(&broker->subscriptions, &subscription->in_index);
+    subscription->session->shared_count -= subscription->share != NULL;
+    if (subscription->share)
+        fl_broker_share_leave(broker, subscription);
+    else
+        fl_topic_index_remove(&broker->subscriptions, &subscription->in_index);
     fl_list_remove(&subscription->in_session);
     subscription->session->subscription_count--;
     broker->counts.subscriptions--;

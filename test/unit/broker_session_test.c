@@ -421,9 +421,6 @@ static void overlapping_subscriptions_give_one_copy_with_all_identifiers(void **
     assert_int_equal(rig_subscribe_with(client, &filter, 0), 2);
     rig_send_publish(client, "own", "x", 0);
     rig_expect_nothing(client);
-    filter.filter = fl_slice_str("$share/g/own");
-    filter.no_local = false;
-    assert_int_equal(rig_subscribe_with(client, &filter, 0), 0x9E);
 }
 
 static uint8_t unsubscribe(struct rig_client *client, const char *filter)
