@@ -146,7 +146,7 @@ json_t *fl_api_time(fl_time_t t)
 
 void fl_api_list_init(struct fl_api_list *list, size_t limit)
 {
-    *list = (struct fl_api_list){.text = FL_BUFFER(LIST_BYTES + 64 * 1024), .limit = limit};
+    *list = (struct fl_api_list){.text = FL_BUFFER(LIST_BYTES + (size_t)64 * 1024), .limit = limit};
     (void)fl_buffer_append_byte(&list->text, '[');
 }
 
