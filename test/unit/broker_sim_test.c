@@ -2,8 +2,8 @@
  *
  * Many clients in disorder, from a seed: writers that number their messages, drop and start again
  * from the first unacknowledged, or with QoS 2 go on where they were; readers with persistent
- * sessions that drop, stall and acknowledge late and out of order; noise. What was written with
- * QoS 2 must be read exactly once. A failure prints its seed.
+ * sessions that drop, stall and acknowledge late and out of order; members of one share; noise.
+ * What was written with QoS 2 must be read exactly once. A failure prints its seed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +15,8 @@ enum {
     EXACT = 3 /* and those after it write with QoS 2 */,
     READERS = 5,
     NOISE = 3,
+    MEMBERS = 3,
+    FIRST_MEMBER = WRITERS + READERS + NOISE,
     MESSAGES = 60,
     STEPS = 12000,
     LATE = 64,
@@ -42,6 +44,8 @@ struct sim {
     struct rig rig;
     struct writer writers[WRITERS];
     struct reader readers[READERS];
+    struct reader members[MEMBERS];
+    unsigned shared[WRITERS][MESSAGES]; /* how often a member got it */
     uint64_t seed;
     uint64_t state;
 };
@@ -249,6 +253,57 @@ static void reader_step(struct sim *sim, size_t r)
     }
 }
 
+static void member_hear(struct sim *sim, size_t m)
+{
+    struct reader *member = &sim->members[m];
+    struct rig_client *client = client_of(sim, FIRST_MEMBER + m);
+    struct fl_mqtt_packet packet;
+
+    while (rig_next(client, &packet) == FL_OK) {
+        char text[16] = {0};
+        uint16_t id = packet.as.publish.packet_id;
+        if (packet.type == FL_MQTT_PUBREL) {
+            reader_release(client, member, packet.as.ack.packet_id);
+            continue;
+        }
+        assert_int_equal(packet.type, FL_MQTT_PUBLISH);
+        if (!held_at(member, id)) {
+            memcpy(text, packet.as.publish.payload.data, packet.as.publish.payload.size);
+            sim->shared[packet.as.publish.topic.data[2] - '0'][strtoul(text, NULL, 10)]++;
+            if (packet.as.publish.qos == 2)
+                member->held[member->held_count++] = id;
+        }
+        reader_ack(client, member, id);
+    }
+}
+
+static void member_step(struct sim *sim, size_t m)
+{
+    struct rig_client *client = client_of(sim, FIRST_MEMBER + m);
+
+    if (!client->conn)
+        join(sim, FIRST_MEMBER + m, false);
+    else if (below(sim, 6) == 0)
+        rig_drop(client);
+    else
+        member_hear(sim, m);
+}
+
+static void finish_share(struct sim *sim)
+{
+    for (int round = 0; round < 20; round++)
+        for (size_t m = 0; m < MEMBERS; m++) {
+            if (!client_of(sim, FIRST_MEMBER + m)->conn)
+                join(sim, FIRST_MEMBER + m, false);
+            member_hear(sim, m);
+        }
+    for (size_t w = 0; w < WRITERS; w++)
+        for (size_t i = 0; i < MESSAGES; i++)
+            if (sim->shared[w][i] == 0 || (w >= EXACT && sim->shared[w][i] != 1))
+                fail_msg("seed %llu: the share got message %zu of writer %zu %u times",
+                         (unsigned long long)sim->seed, i, w, sim->shared[w][i]);
+}
+
 static void noise_step(struct sim *sim, size_t n)
 {
     static const char *const words[] = {"s/#", "+/0/x", "a/b", "#", "s/1/+"};
@@ -299,7 +354,7 @@ static void check_counts(struct sim *sim)
         connections += sim->rig.clients[i].conn != NULL;
     fl_broker_count(sim->rig.broker, &counts);
     assert_int_equal(counts.connections, connections);
-    assert_true(counts.sessions <= WRITERS + READERS + NOISE);
+    assert_true(counts.sessions <= FIRST_MEMBER + MEMBERS);
     assert_true(counts.subscriptions >= READERS);
 }
 
@@ -313,7 +368,7 @@ static bool all_written(struct sim *sim)
 
 static void step(struct sim *sim)
 {
-    uint32_t what = below(sim, WRITERS + READERS + NOISE + 1);
+    uint32_t what = below(sim, FIRST_MEMBER + MEMBERS + 1);
 
     if (what < WRITERS)
         writer_step(sim, what);
@@ -321,6 +376,8 @@ static void step(struct sim *sim)
         reader_step(sim, what - WRITERS);
     else if (what < WRITERS + READERS + NOISE)
         noise_step(sim, what - WRITERS - READERS);
+    else if (what < FIRST_MEMBER + MEMBERS)
+        member_step(sim, what - FIRST_MEMBER);
     else
         settle_some(sim, below(sim, 8));
     sim->rig.now += below(sim, 20);
@@ -353,6 +410,10 @@ static void run(struct sim *sim, uint64_t seed)
         join(sim, WRITERS + r, false);
         assert_int_equal(rig_subscribe(client_of(sim, WRITERS + r), "s/#", 2), 2);
     }
+    for (size_t m = 0; m < MEMBERS; m++) {
+        join(sim, FIRST_MEMBER + m, false);
+        assert_int_equal(rig_subscribe(client_of(sim, FIRST_MEMBER + m), "$share/g/s/#", 2), 2);
+    }
     for (int i = 0; i < STEPS && !all_written(sim); i++) {
         step(sim);
         if (i % 50 == 0)
@@ -366,6 +427,7 @@ static void run(struct sim *sim, uint64_t seed)
     if (!all_written(sim))
         fail_msg("seed %llu: not all was acknowledged", (unsigned long long)sim->seed);
     finish(sim);
+    finish_share(sim);
     rig_free(&sim->rig);
 }
 
