@@ -48,6 +48,8 @@ enum {
     FL_LIMIT_MQTT_SUBSCRIPTIONS = 256, /* of one session */
     FL_LIMIT_MQTT_INFLIGHT = 64,       /* unacknowledged, each way, of one session */
     FL_LIMIT_MQTT_UNRELEASED = 1024,   /* QoS 2 publishes of one session that wait for PUBREL */
+    FL_LIMIT_MQTT_ALIASES = 16,        /* topic aliases of one connection, each way */
+    FL_LIMIT_MQTT_KEEP_ALIVE_S = 60,   /* what an MQTT 5 client is told when it asks for more */
     FL_LIMIT_MQTT_QUEUE = 1000,        /* messages waiting for one session */
     FL_LIMIT_MQTT_QUEUE_BYTES = 4 * 1024 * 1024,
     FL_LIMIT_MQTT_RETAINED = 100000,

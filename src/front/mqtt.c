@@ -274,21 +274,21 @@ static void on_accepted(void *self, const struct fl_accepted *accepted)
 
 /* --- what the broker asks --- */
 
-static const struct fl_profile *profile_of(const struct conn *c)
+static const struct fl_profile *profile_of(const struct fl_front_mqtt *m, struct fl_slice device)
 {
-    return fl_roster_profile_of(c->mqtt->config.roster, fl_slice_str(c->device->id));
+    return fl_roster_profile_of(m->config.roster, device);
 }
 
 static bool may(void *self, void *peer, enum fl_broker_right right, struct fl_slice topic)
 {
     const struct conn *c = peer;
-    const struct fl_profile *profile = profile_of(c);
+    struct fl_slice device = fl_slice_str(c->device->id);
+    const struct fl_profile *profile = profile_of(self, device);
 
-    (void)self;
     return profile &&
            fl_profile_allows(profile,
                              right == FL_BROKER_PUBLISH ? FL_RIGHT_PUBLISH : FL_RIGHT_SUBSCRIBE,
-                             fl_slice_str(c->device->id), topic);
+                             device, topic);
 }
 
 static void refused(void *self, void *peer, const char *what, struct fl_slice topic,
@@ -311,12 +311,11 @@ static uint8_t reason_of(enum fl_error error)
     return error == FL_EFULL || error == FL_EBUSY ? FL_MQTT_QUOTA : FL_MQTT_UNSPECIFIED;
 }
 
-static enum fl_error take_readings(struct conn *c, struct fl_slice stream,
-                                   const struct fl_broker_publish *publish, uint64_t token,
-                                   struct fl_context *ctx)
+static enum fl_error take_readings(struct fl_front_mqtt *m, struct fl_slice device,
+                                   struct fl_slice stream, const struct fl_broker_publish *publish,
+                                   uint64_t token, struct fl_context *ctx)
 {
-    struct fl_front_mqtt *m = c->mqtt;
-    const struct fl_profile *profile = profile_of(c);
+    const struct fl_profile *profile = profile_of(m, device);
     const struct fl_readings_origin origin = {.topic = publish->topic,
                                               .payload = publish->payload,
                                               .packet_id = publish->packet_id,
@@ -327,8 +326,7 @@ static enum fl_error take_readings(struct conn *c, struct fl_slice stream,
 
     if (!profile)
         return fl_fail(ctx, FL_EDENIED, "no profile");
-    error = fl_reading_parse(profile, fl_slice_str(c->device->id), stream, publish->payload, utc(m),
-                             &m->parsed, ctx);
+    error = fl_reading_parse(profile, device, stream, publish->payload, utc(m), &m->parsed, ctx);
     if (error)
         return error;
     error = fl_readings_add(m->readings, &m->parsed, &origin, utc(m));
@@ -338,27 +336,55 @@ static enum fl_error take_readings(struct conn *c, struct fl_slice stream,
     return error;
 }
 
-static enum fl_broker_verdict on_publish(void *self, void *peer,
-                                         const struct fl_broker_publish *publish, uint64_t token,
-                                         uint8_t *reason)
+/* A publish that the device may say: FL_OK, and `*kept` when the hub is to store it first. */
+static enum fl_error take(struct fl_front_mqtt *m, struct fl_slice device,
+                          const struct fl_broker_publish *publish, uint64_t token, bool *kept)
 {
-    struct conn *c = peer;
     struct fl_context ctx = {0};
     struct fl_slice stream = {0};
     enum fl_error error = FL_OK;
 
-    if (!fl_reading_topic(publish->topic, fl_slice_str(c->device->id), &stream))
-        return FL_BROKER_ROUTE;
+    *kept = false;
+    if (!fl_reading_topic(publish->topic, device, &stream))
+        return FL_OK;
     /* An empty retained message only takes a retained one back (MQTT 5.0 section 3.3.1.3). */
     if (publish->retain && publish->payload.size == 0)
-        return FL_BROKER_ROUTE;
-    error = take_readings(c, stream, publish, token, &ctx);
+        return FL_OK;
+    error = take_readings(m, device, stream, publish, token, &ctx);
+    if (error)
+        m->config.refused(m->config.self, device, "reading", publish->topic, ctx.text);
+    else
+        *kept = publish->qos > 0 && token != 0;
+    return error;
+}
+
+static enum fl_broker_verdict on_publish(void *self, void *peer,
+                                         const struct fl_broker_publish *publish, uint64_t token,
+                                         uint8_t *reason)
+{
+    const struct conn *c = peer;
+    bool kept = false;
+    enum fl_error error = take(self, fl_slice_str(c->device->id), publish, token, &kept);
+
     if (error) {
-        refused(self, peer, "reading", publish->topic, ctx.text);
         *reason = reason_of(error);
         return FL_BROKER_REFUSE;
     }
-    return publish->qos > 0 && token != 0 ? FL_BROKER_KEEP : FL_BROKER_ROUTE;
+    return kept ? FL_BROKER_KEEP : FL_BROKER_ROUTE;
+}
+
+/* The device may have been cut off, or its profile changed, since it left its will. */
+static bool on_will(void *self, struct fl_slice identity, const struct fl_broker_publish *will)
+{
+    const struct fl_front_mqtt *m = self;
+    const struct fl_profile *profile = profile_of(m, identity);
+    bool kept = false;
+
+    if (!profile || !fl_profile_allows(profile, FL_RIGHT_PUBLISH, identity, will->topic)) {
+        m->config.refused(m->config.self, identity, "publish", will->topic, "not authorized");
+        return false;
+    }
+    return take(self, identity, will, 0, &kept) == FL_OK;
 }
 
 static void on_output(void *self, void *peer)
@@ -448,6 +474,7 @@ enum fl_error fl_front_mqtt_create(const struct fl_front_mqtt_config *config,
     struct fl_front_mqtt *m = calloc(1, sizeof *m);
     const struct fl_broker_host broker_host = {.may = may,
                                                .publish = on_publish,
+                                               .will = on_will,
                                                .refused = refused,
                                                .output = on_output,
                                                .connected = on_connected,

@@ -37,6 +37,8 @@ void fl_mqtt_session_free(struct fl_mqtt_session *s)
 {
     fl_buffer_free(&s->out);
     fl_mqtt_framer_free(&s->framer);
+    fl_mqtt_alias_free(&s->heard);
+    fl_mqtt_alias_free(&s->told);
     free(s->receipts);
     s->receipts = NULL;
 }
@@ -107,10 +109,34 @@ bool fl_mqtt_session_has_room(const struct fl_mqtt_session *s)
     return s->phase == FL_MQTT_OPEN && s->out.size < OUT_MARK;
 }
 
+/* A topic that has an alias is not said again; one that gets one is said with it. */
+static enum fl_error send_aliased(struct fl_mqtt_session *s, const struct fl_mqtt_packet *packet)
+{
+    struct fl_slice topic = packet->as.publish.topic;
+    uint16_t known = fl_mqtt_alias_of(&s->told, topic);
+    struct fl_mqtt_packet aliased = *packet;
+    enum fl_error error = FL_OK;
+
+    if (!known && (s->told.count >= s->peer_aliases || topic.size > FL_LIMIT_MQTT_TOPIC))
+        return fl_mqtt_encode(packet, s->version, s->peer_packet_max, &s->out);
+    FL_MQTT_SET(&aliased.properties, topic_alias, known ? known : s->told.count + 1U);
+    if (known)
+        aliased.as.publish.topic = fl_slice(NULL, 0);
+    error = fl_mqtt_encode(&aliased, s->version, s->peer_packet_max, &s->out);
+    if (known || error == FL_ENOMEM)
+        return error;
+    if (error != FL_OK) /* larger by the alias than the client takes */
+        return fl_mqtt_encode(packet, s->version, s->peer_packet_max, &s->out);
+    fl_mqtt_alias_add(&s->told, topic);
+    return FL_OK;
+}
+
 enum fl_error fl_mqtt_session_send(struct fl_mqtt_session *s, const struct fl_mqtt_packet *packet)
 {
     if (s->phase != FL_MQTT_OPEN)
         return FL_ESTATE;
+    if (s->peer_aliases && packet->type == FL_MQTT_PUBLISH)
+        return send_aliased(s, packet);
     return fl_mqtt_encode(packet, s->version, s->peer_packet_max, &s->out);
 }
 
@@ -141,7 +167,21 @@ static enum fl_error fail(struct fl_mqtt_session *s, enum fl_error error,
     return error;
 }
 
-static enum fl_error check_phase(struct fl_mqtt_session *s, const struct fl_mqtt_packet *packet)
+static enum fl_error resolve_alias(struct fl_mqtt_session *s, struct fl_mqtt_packet *packet)
+{
+    enum fl_error error =
+        fl_mqtt_alias_resolve(&s->heard, packet->properties.topic_alias, &packet->as.publish.topic);
+
+    if (error == FL_ELIMIT)
+        fl_mqtt_session_end(s, FL_MQTT_TOPIC_ALIAS, "topic alias beyond what was announced");
+    else if (error == FL_ENOTFOUND)
+        fl_mqtt_session_end(s, FL_MQTT_PROTOCOL_ERROR, "a topic alias that has no topic");
+    else if (error != FL_OK)
+        fl_mqtt_session_end(s, FL_MQTT_SERVER_BUSY, "out of memory");
+    return error;
+}
+
+static enum fl_error check_phase(struct fl_mqtt_session *s, struct fl_mqtt_packet *packet)
 {
     if (packet->type == FL_MQTT_CONNECT) {
         if (s->phase != FL_MQTT_NEW) {
@@ -161,6 +201,8 @@ static enum fl_error check_phase(struct fl_mqtt_session *s, const struct fl_mqtt
         fl_mqtt_session_end(s, FL_MQTT_RECEIVE_MAXIMUM, "more publishes than receive maximum");
         return FL_ELIMIT;
     }
+    if (packet->type == FL_MQTT_PUBLISH && FL_MQTT_HAS(&packet->properties, topic_alias))
+        return resolve_alias(s, packet);
     return FL_OK;
 }
 
@@ -200,6 +242,8 @@ enum fl_error fl_mqtt_session_accept(struct fl_mqtt_session *s,
                                      const struct fl_mqtt_packet *connack)
 {
     enum fl_error error = fl_mqtt_encode(connack, s->version, s->peer_packet_max, &s->out);
+    uint32_t keep_alive_s = connect->as.connect.keep_alive_s;
+    uint32_t aliases = connect->properties.topic_alias_maximum;
 
     if (error != FL_OK) {
         fl_mqtt_session_end(s, FL_MQTT_PACKET_TOO_LARGE, "CONNACK is larger than the client takes");
@@ -207,7 +251,10 @@ enum fl_error fl_mqtt_session_accept(struct fl_mqtt_session *s,
     }
     if (FL_MQTT_HAS(&connect->properties, receive_maximum))
         s->peer_receive_max = (uint16_t)connect->properties.receive_maximum;
-    s->keep_alive_ms = (fl_time_t)connect->as.connect.keep_alive_s * 1500;
+    if (FL_MQTT_HAS(&connack->properties, server_keep_alive_s))
+        keep_alive_s = connack->properties.server_keep_alive_s;
+    s->keep_alive_ms = (fl_time_t)keep_alive_s * 1500;
+    s->peer_aliases = (uint16_t)(aliases < FL_LIMIT_MQTT_ALIASES ? aliases : FL_LIMIT_MQTT_ALIASES);
     move_to(s, FL_MQTT_OPEN);
     return FL_OK;
 }

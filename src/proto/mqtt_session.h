@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The server's side of one MQTT connection, sans I/O: framing, the order CONNECT first and once,
- * keep alive, what the client can take, acknowledgements of its publishes in their order, and the
- * way a connection ends. It answers PINGREQ itself and hands every other packet to its owner, who
- * knows sessions, topics and rights. Bytes go in by receive, come out in `out`, time is passed in.
+ * keep alive, what the client can take, topic aliases (unseen by the owner), acknowledgements of
+ * its publishes in their order, and the way a connection ends. It answers PINGREQ itself and hands
+ * every other packet to its owner, who knows sessions, topics and rights. Bytes go in by receive,
+ * come out in `out`, time is passed in.
  */
 #ifndef FL_PROTO_MQTT_SESSION_H
 #define FL_PROTO_MQTT_SESSION_H
 
 #include "base/time.h"
+#include "proto/mqtt_alias.h"
 #include "proto/mqtt_framer.h"
 
 /* Allowed moves: NEW to CONNECTING or ENDED, CONNECTING to OPEN or ENDED, OPEN to ENDED. */
@@ -36,6 +38,9 @@ struct fl_mqtt_session {
     fl_time_t heard_at;
     uint32_t peer_packet_max;
     uint16_t peer_receive_max;
+    uint16_t peer_aliases; /* how many of ours it takes */
+    struct fl_mqtt_alias_table heard;
+    struct fl_mqtt_alias_table told;
     bool peer_wants_problems; /* reason strings */
     bool held;                /* its bytes wait for us, so its silence is not its fault */
     uint16_t receipt_first;   /* sequence number of the oldest open receipt */
@@ -54,8 +59,8 @@ void fl_mqtt_session_free(struct fl_mqtt_session *s);
 FL_MUST_USE enum fl_error fl_mqtt_session_receive(struct fl_mqtt_session *s, struct fl_slice *bytes,
                                                   fl_time_t now, struct fl_mqtt_packet *packet);
 
-/* The answer to CONNECT. `connack` needs the session_present flag and its properties; what the
- * client said of itself is taken from `connect`. */
+/* The answer to CONNECT. `connack` needs the session_present flag and its properties, of which
+ * the server keep alive is heeded here; what the client said of itself is taken from `connect`. */
 FL_MUST_USE enum fl_error fl_mqtt_session_accept(struct fl_mqtt_session *s,
                                                  const struct fl_mqtt_packet *connect,
                                                  const struct fl_mqtt_packet *connack);

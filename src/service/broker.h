@@ -39,8 +39,7 @@ enum fl_broker_verdict {
 };
 
 /* output and close may call any verb but fl_broker_free. Inside the others the host may call
- * fl_broker_settle and nothing else. `peer` must be valid until fl_broker_detach has returned: the
- * will is shown to the host (may, publish with token 0) within it. */
+ * fl_broker_settle and nothing else. `peer` must be valid until fl_broker_detach has returned. */
 struct fl_broker_host {
     /* May this connection's device do this now? Asked for every publish, subscribe and delivery. */
     bool (*may)(void *self, void *peer, enum fl_broker_right right, struct fl_slice topic);
@@ -49,6 +48,9 @@ struct fl_broker_host {
     enum fl_broker_verdict (*publish)(void *self, void *peer,
                                       const struct fl_broker_publish *publish, uint64_t token,
                                       uint8_t *reason);
+    /* A will is due, maybe long after its connection has gone: may the device still say it? The
+     * host takes it as it takes a publish, with nothing to settle, and tells a refusal itself. */
+    bool (*will)(void *self, struct fl_slice identity, const struct fl_broker_publish *will);
     /* Something was refused by the broker or by `may`: "publish", "subscribe", "connect"; for the
      * audit. What the host's own publish refused is not told again; a delivery that may not be is
      * only counted. */

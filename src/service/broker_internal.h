@@ -336,7 +336,7 @@ bool fl_broker_may_retain(const struct fl_broker *broker, const struct fl_broker
 void fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *input,
                      struct fl_broker_device *device, const struct fl_broker_session *from,
                      fl_time_t now);
-/* Authorises, shows to the host and routes a will; `peer` is its connection's. */
+/* Asks the host and routes a will. */
 void fl_broker_publish_will(struct fl_broker *broker, struct fl_broker_message *will,
                             struct fl_broker_device *device, fl_time_t now);
 void fl_broker_send_retained(struct fl_broker *broker, struct fl_broker_subscription *subscription,

@@ -21,6 +21,12 @@ static bool may(struct fl_broker_conn *conn, enum fl_broker_right right, struct 
     return host->may(host->self, conn->peer, right, topic);
 }
 
+/* "$SYS/..." is where a server speaks of itself: no client speaks there. */
+static bool is_servers(struct fl_slice topic)
+{
+    return topic.size >= 5 && memcmp(topic.data, "$SYS/", 5) == 0;
+}
+
 static fl_time_t expiry_of(const struct fl_mqtt_properties *properties, fl_time_t now)
 {
     return FL_MQTT_HAS(properties, message_expiry_s)
@@ -45,7 +51,7 @@ static uint8_t take_will(struct fl_broker_conn *conn, const struct fl_mqtt_will 
         return 0;
     if (!fl_broker_topic_fits(will->topic))
         return FL_MQTT_TOPIC_INVALID;
-    if (!may(conn, FL_BROKER_PUBLISH, will->topic))
+    if (is_servers(will->topic) || !may(conn, FL_BROKER_PUBLISH, will->topic))
         return FL_MQTT_NOT_AUTHORIZED;
     if (fl_mqtt_properties_decode(will->properties, FL_MQTT_WILL_BIT, false, &properties, &fault) !=
         FL_OK)
@@ -93,7 +99,10 @@ static bool accept(struct fl_broker_conn *conn, const struct fl_mqtt_packet *pac
         FL_MQTT_SET(say, session_expiry_s, conn->session->expiry_s);
     FL_MQTT_SET(say, receive_maximum, FL_LIMIT_MQTT_INFLIGHT);
     FL_MQTT_SET(say, maximum_packet_size, FL_LIMIT_MQTT_PACKET);
-    FL_MQTT_SET(say, topic_alias_maximum, 0);
+    FL_MQTT_SET(say, topic_alias_maximum, FL_LIMIT_MQTT_ALIASES);
+    if (conn->mqtt.version == FL_MQTT_5 &&
+        packet->as.connect.keep_alive_s > FL_LIMIT_MQTT_KEEP_ALIVE_S)
+        FL_MQTT_SET(say, server_keep_alive_s, FL_LIMIT_MQTT_KEEP_ALIVE_S);
     return fl_mqtt_session_accept(&conn->mqtt, packet, &connack) == FL_OK;
 }
 
@@ -181,21 +190,12 @@ static void on_connect(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
     fl_broker_pump(conn->session, now);
 }
 
-static const char *publish_fault(const struct fl_mqtt_packet *packet, uint8_t *reason)
-{
-    if (FL_MQTT_HAS(&packet->properties, topic_alias)) {
-        *reason = FL_MQTT_TOPIC_ALIAS;
-        return "topic alias, but the maximum is 0";
-    }
-    return NULL;
-}
-
 /* What the broker itself refuses; 0: nothing. */
 static uint8_t judge_publish(struct fl_broker_conn *conn, const struct fl_broker_input *input)
 {
     if (!fl_broker_topic_fits(input->topic))
         return FL_MQTT_TOPIC_INVALID;
-    if (!may(conn, FL_BROKER_PUBLISH, input->topic))
+    if (is_servers(input->topic) || !may(conn, FL_BROKER_PUBLISH, input->topic))
         return FL_MQTT_NOT_AUTHORIZED;
     if (!fl_broker_may_retain(conn->broker, conn->device, input))
         return FL_MQTT_QUOTA;
@@ -264,14 +264,8 @@ static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
     enum fl_broker_claim claim = FL_BROKER_CLAIM_NEW;
     uint16_t sequence = 0;
     uint8_t reason = 0;
-    const char *fault = publish_fault(packet, &reason);
 
     broker->counts.received++;
-    if (fault) {
-        refused(conn, "publish", input.topic, reason);
-        fl_broker_end(conn, reason, fault);
-        return;
-    }
     if (input.qos && !take_receipt(conn, packet, &claim, &sequence))
         return;
     reason = judge_publish(conn, &input);

@@ -233,8 +233,17 @@ void fl_broker_publish_will(struct fl_broker *broker, struct fl_broker_message *
         .qos = will->qos,
         .retain = will->retain,
     };
+    struct fl_broker_publish publish = {
+        .topic = input.topic,
+        .payload = input.payload,
+        .qos = input.qos,
+        .retain = input.retain,
+    };
 
-    fl_broker_route(broker, &input, device, NULL, now);
+    if (broker->host.will(broker->host.self, fl_slice(device->name, device->name_size), &publish))
+        fl_broker_route(broker, &input, device, NULL, now);
+    else
+        broker->counts.refused++;
 }
 
 struct retained_send {

@@ -135,26 +135,6 @@ static void arm(struct fl_broker *broker, struct fl_broker_session *session)
                   session->expires < session->will_due ? session->expires : session->will_due);
 }
 
-/* Asks the host as for any other publish; the peer is still there. */
-static bool will_is_allowed(struct fl_broker_conn *conn, const struct fl_broker_message *will)
-{
-    const struct fl_broker_host *host = &conn->broker->host;
-    struct fl_broker_publish publish = {
-        .topic = fl_broker_message_topic(will),
-        .payload = fl_broker_message_payload(will),
-        .qos = will->qos,
-        .retain = will->retain,
-    };
-    uint8_t reason = FL_MQTT_NOT_AUTHORIZED;
-
-    if (host->may(host->self, conn->peer, FL_BROKER_PUBLISH, publish.topic) &&
-        host->publish(host->self, conn->peer, &publish, 0, &reason) != FL_BROKER_REFUSE)
-        return true;
-    conn->broker->counts.refused++;
-    host->refused(host->self, conn->peer, "publish", publish.topic, fl_mqtt_reason_words(reason));
-    return false;
-}
-
 void fl_broker_session_leave(struct fl_broker_conn *conn, bool with_will, fl_time_t now)
 {
     struct fl_broker *broker = conn->broker;
@@ -173,7 +153,7 @@ void fl_broker_session_leave(struct fl_broker_conn *conn, bool with_will, fl_tim
     session->expires = now + (fl_time_t)session->expiry_s * 1000;
     fl_list_remove(&session->in_device);
     fl_list_push(&session->device->sessions, &session->in_device);
-    if (will && with_will && will_is_allowed(conn, will)) {
+    if (will && with_will) {
         session->will = will;
         session->will_due = now + conn->will_delay_ms;
         will = NULL;

@@ -50,6 +50,13 @@ static enum fl_broker_verdict publish(void *self, void *peer,
     return (enum fl_broker_verdict)(world->verdicts++ % 3);
 }
 
+static bool will(void *self, struct fl_slice identity, const struct fl_broker_publish *message)
+{
+    (void)self;
+    fl_assert(identity.size && fl_mqtt_topic_valid(message->topic));
+    return message->qos != 1;
+}
+
 static void refused(void *self, void *peer, const char *what, struct fl_slice topic,
                     const char *reason)
 {
@@ -136,7 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char hello[] = "\x10\x14\0\4MQTT\5\2\0\x3c\0\0\7victim1"
                                 "\x82\x07\0\1\0\0\1#\1";
     struct world world = {.now = 1000};
-    struct fl_broker_host host = {may, publish, refused, output, connected, ended, &world};
+    struct fl_broker_host host = {may, publish, will, refused, output, connected, ended, &world};
     struct fl_slice in = fl_slice(data, size);
 
     if (size > 65536 || fl_broker_create(&host, &world.broker, NULL) != FL_OK)

@@ -44,6 +44,7 @@ static struct fl_broker *quiet_broker(void)
     struct fl_broker_host host = {
         .may = quiet_may,
         .publish = rig_publish,
+        .will = rig_will,
         .refused = ignore_refused,
         .output = ignore_peer,
         .connected = ignore_peer,

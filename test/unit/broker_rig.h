@@ -36,6 +36,7 @@ struct rig {
     uint64_t tokens[RIG_TOKENS];
     size_t token_count;
     size_t published;
+    size_t wills;
     size_t asked_to_receive;
     const char *deny; /* topics and filters with this beginning */
     bool deny_receive;
@@ -71,6 +72,17 @@ static inline enum fl_broker_verdict rig_publish(void *self, void *peer,
     if (rig->verdict == FL_BROKER_KEEP && token && rig->token_count < RIG_TOKENS)
         rig->tokens[rig->token_count++] = token;
     return rig->verdict;
+}
+
+static inline bool rig_will(void *self, struct fl_slice identity,
+                            const struct fl_broker_publish *will)
+{
+    struct rig *rig = self;
+    size_t size = rig->deny ? strlen(rig->deny) : 0;
+
+    assert_true(identity.size > 0);
+    rig->wills++;
+    return !rig->deny || will->topic.size < size || memcmp(will->topic.data, rig->deny, size) != 0;
 }
 
 static inline void rig_refused(void *self, void *peer, const char *what, struct fl_slice topic,
@@ -121,6 +133,7 @@ static inline void rig_init(struct rig *rig)
     struct fl_broker_host host = {
         .may = rig_may,
         .publish = rig_publish,
+        .will = rig_will,
         .refused = rig_refused,
         .output = rig_output,
         .connected = rig_connected,

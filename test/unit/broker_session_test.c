@@ -238,7 +238,7 @@ static void a_will_is_said_only_when_the_device_could_not(void **state)
     join_with_will(rig, 0, true);
     rig_drop(&rig->clients[1]);
     rig_expect_publish(watcher, "gone", "!");
-    assert_int_equal(rig->published, 1); /* the host saw it as any other publish */
+    assert_int_equal(rig->wills, 1); /* the host was asked */
     join_with_will(rig, 0, true);
     disconnect(&rig->clients[1], 4);
     rig_expect_publish(watcher, "gone", "!");
@@ -247,7 +247,7 @@ static void a_will_is_said_only_when_the_device_could_not(void **state)
     fl_broker_tick(rig->broker, rig->now);
     assert_string_equal(rig->clients[1].why, "keep alive timeout");
     rig_drop(&rig->clients[1]);
-    assert_int_equal(rig->published, 3);
+    assert_int_equal(rig->wills, 3);
 }
 
 static void a_delayed_will_waits_for_the_device_to_return(void **state)
@@ -272,6 +272,14 @@ static void a_delayed_will_waits_for_the_device_to_return(void **state)
     rig->now += 20000;
     fl_broker_tick(rig->broker, rig->now);
     rig_expect_publish(watcher, "gone", "!");
+    join_with_will(rig, 20, false);
+    rig_drop(&rig->clients[1]);
+    rig->deny = "gone"; /* the host is asked when it is said, not when it was left */
+    rig->now += 20000;
+    fl_broker_tick(rig->broker, rig->now);
+    rig_expect_nothing(watcher);
+    assert_int_equal(counts_of(rig).refused, 1);
+    rig->deny = NULL;
     join_with_will(rig, 20, true); /* its session ends with the connection: so at once */
     rig_drop(&rig->clients[1]);
     rig_expect_publish(watcher, "gone", "!");
@@ -476,22 +484,183 @@ static void subscriptions_are_bounded_and_can_be_taken_back(void **state)
     assert_int_equal(counts_of(rig).subscriptions, 0);
 }
 
-static void topic_aliases_and_enhanced_authentication_are_refused_as_announced(void **state)
+static void enhanced_authentication_is_refused(void **state)
 {
     struct rig *rig = *state;
-    struct fl_mqtt_packet packet = rig_publish_packet("a", "x", 0);
+    struct fl_mqtt_packet packet = {.type = FL_MQTT_AUTH, .as.end.reason = 0x19};
 
-    rig_join(rig, 1, "b", FL_MQTT_5, true);
-    FL_MQTT_SET(&packet.properties, topic_alias, 1);
-    rig_send(&rig->clients[1], &packet);
-    rig_expect(&rig->clients[1], FL_MQTT_DISCONNECT, &packet);
-    assert_int_equal(packet.as.end.reason, 0x94);
-    assert_int_equal(rig->published, 0);
-    rig_join(rig, 3, "d", FL_MQTT_5, true);
-    packet = (struct fl_mqtt_packet){.type = FL_MQTT_AUTH, .as.end.reason = 0x19};
-    rig_send(&rig->clients[3], &packet);
-    rig_expect(&rig->clients[3], FL_MQTT_DISCONNECT, &packet);
+    rig_join(rig, 0, "d", FL_MQTT_5, true);
+    rig_send(&rig->clients[0], &packet);
+    rig_expect(&rig->clients[0], FL_MQTT_DISCONNECT, &packet);
     assert_int_equal(packet.as.end.reason, 0x8C);
+}
+
+static void send_alias(struct rig_client *client, const char *topic, uint32_t alias)
+{
+    struct fl_mqtt_packet packet = rig_publish_packet(topic, topic, 0);
+
+    FL_MQTT_SET(&packet.properties, topic_alias, alias);
+    rig_send(client, &packet);
+}
+
+static void a_client_may_name_topics_by_alias(void **state)
+{
+    static const struct {
+        const char *topic;
+        uint32_t alias;
+        uint8_t reason;
+    } bad[] = {{"a", FL_LIMIT_MQTT_ALIASES + 1, 0x94},
+               {"", FL_LIMIT_MQTT_ALIASES + 1, 0x94},
+               {"", 1, 0x82},
+               {"a", 65535, 0x94}};
+    struct rig *rig = *state;
+    struct rig_client *client = &rig->clients[1];
+    struct fl_mqtt_packet packet;
+    char longest[FL_LIMIT_MQTT_TOPIC + 2];
+
+    rig_join(rig, 0, "reader", FL_MQTT_5, true);
+    assert_int_equal(rig_subscribe(&rig->clients[0], "#", 0), 0);
+    rig_join(rig, 1, "writer", FL_MQTT_5, true);
+    send_alias(client, "one", 1);
+    send_alias(client, "last", FL_LIMIT_MQTT_ALIASES);
+    send_alias(client, "", 1);
+    send_alias(client, "two", 1);
+    send_alias(client, "", 1);
+    send_alias(client, "", FL_LIMIT_MQTT_ALIASES);
+    rig_expect_publish(&rig->clients[0], "one", "one");
+    rig_expect_publish(&rig->clients[0], "last", "last");
+    rig_expect_publish(&rig->clients[0], "one", "");
+    rig_expect_publish(&rig->clients[0], "two", "two");
+    rig_expect_publish(&rig->clients[0], "two", "");
+    rig_expect_publish(&rig->clients[0], "last", "");
+    rig->deny = "secret";
+    send_alias(client, "secret", 2); /* named all the same */
+    send_alias(client, "", 2);
+    assert_string_equal(rig->refused, "publish secret: not authorized");
+    assert_int_equal(rig->refusals, 2);
+    rig_drop(client);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        rig_join(rig, 1, "writer", FL_MQTT_5, false);
+        send_alias(client, bad[i].topic, bad[i].alias);
+        rig_expect(client, FL_MQTT_DISCONNECT, &packet);
+        assert_int_equal(packet.as.end.reason, bad[i].reason);
+        rig_drop(client);
+    }
+    memset(longest, 'x', sizeof longest);
+    longest[sizeof longest - 1] = 0;
+    rig_join(rig, 1, "writer", FL_MQTT_5, true);
+    send_alias(client, longest, 1);
+    rig_expect(client, FL_MQTT_DISCONNECT, &packet);
+    rig_expect_nothing(&rig->clients[0]);
+}
+
+/* Returns the alias; the topic must be there, or not. */
+static uint32_t hear_alias(struct rig_client *client, const char *topic)
+{
+    struct fl_mqtt_packet packet;
+
+    rig_expect(client, FL_MQTT_PUBLISH, &packet);
+    assert_slice_equal(packet.as.publish.topic, topic);
+    return FL_MQTT_HAS(&packet.properties, topic_alias) ? packet.properties.topic_alias : 0;
+}
+
+static void a_client_that_allows_it_is_told_topics_by_alias(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_client *client = rig_attach(rig, 0, "reader");
+    struct fl_mqtt_packet packet = rig_connect_packet(FL_MQTT_5, "reader", false);
+
+    FL_MQTT_SET(&packet.properties, topic_alias_maximum, 2);
+    FL_MQTT_SET(&packet.properties, maximum_packet_size, 60);
+    rig_send_connect(client, &packet);
+    rig_expect(client, FL_MQTT_CONNACK, &packet);
+    assert_int_equal(packet.properties.topic_alias_maximum, FL_LIMIT_MQTT_ALIASES);
+    assert_int_equal(rig_subscribe(client, "#", 1), 1);
+    publish_from_hub(rig, "large", "0123456789012345678901234567890123456789012345678", 0);
+    assert_int_equal(hear_alias(client, "large"), 0); /* fits without an alias only */
+    publish_from_hub(rig, "a", "1", 0);
+    publish_from_hub(rig, "b", "1", 1);
+    publish_from_hub(rig, "c", "1", 0);
+    publish_from_hub(rig, "b", "2", 0);
+    publish_from_hub(rig, "a", "2", 0);
+    assert_int_equal(hear_alias(client, "a"), 1);
+    assert_int_equal(hear_alias(client, "b"), 2);
+    assert_int_equal(hear_alias(client, "c"), 0);
+    assert_int_equal(hear_alias(client, ""), 2);
+    assert_int_equal(hear_alias(client, ""), 1);
+    rig_drop(client); /* aliases end with the connection */
+    assert_true(rig_join(rig, 0, "reader", FL_MQTT_5, false));
+    assert_int_equal(hear_alias(client, "b"), 0);
+}
+
+static void a_long_keep_alive_is_shortened_and_told(void **state)
+{
+    struct rig *rig = *state;
+
+    for (size_t i = 0; i < 3; i++) {
+        struct fl_mqtt_packet packet = rig_connect_packet(i ? FL_MQTT_5 : FL_MQTT_3, "", true);
+        packet.as.connect.keep_alive_s = i == 1 ? FL_LIMIT_MQTT_KEEP_ALIVE_S : 120;
+        rig_send_connect(rig_attach(rig, i, "cam-01"), &packet);
+        rig_expect(&rig->clients[i], FL_MQTT_CONNACK, &packet);
+        assert_int_equal(FL_MQTT_HAS(&packet.properties, server_keep_alive_s), i == 2);
+        if (i == 2)
+            assert_int_equal(packet.properties.server_keep_alive_s, FL_LIMIT_MQTT_KEEP_ALIVE_S);
+    }
+    rig->now += FL_LIMIT_MQTT_KEEP_ALIVE_S * 1500;
+    fl_broker_tick(rig->broker, rig->now);
+    assert_false(rig->clients[0].closed); /* 3.1.1 cannot be told */
+    assert_true(rig->clients[1].closed && rig->clients[2].closed);
+    rig->now += 90000;
+    fl_broker_tick(rig->broker, rig->now);
+    assert_true(rig->clients[0].closed);
+}
+
+static void properties_travel_as_they_were_given(void **state)
+{
+    /* payload format, content type, response topic, correlation data, user properties in order */
+    static const char block[] = "\x01\x01\x03\0\4text\x08\0\5reply\x09\0\2\0\xFF"
+                                "\x26\0\1b\0\0012\x26\0\1a\0\0011\x26\0\1b\0\0010";
+    struct rig *rig = *state;
+    struct fl_mqtt_packet packet = rig_publish_packet("p", "x", 0);
+
+    rig_join(rig, 0, "reader", FL_MQTT_5, true);
+    rig_join(rig, 1, "writer", FL_MQTT_5, true);
+    rig_join(rig, 2, "old", FL_MQTT_3, true);
+    assert_int_equal(rig_subscribe(&rig->clients[0], "p", 0), 0);
+    assert_int_equal(rig_subscribe(&rig->clients[2], "p", 0), 0);
+    packet.properties.raw = fl_slice(block, sizeof block - 1);
+    packet.as.publish.retain = true;
+    rig_send(&rig->clients[1], &packet);
+    for (int i = 0; i < 2; i++) {
+        rig_expect(&rig->clients[0], FL_MQTT_PUBLISH, &packet);
+        assert_int_equal(packet.properties.raw.size, sizeof block - 1);
+        assert_memory_equal(packet.properties.raw.data, block, sizeof block - 1);
+        if (i == 0) /* and again as retained */
+            assert_int_equal(rig_subscribe(&rig->clients[0], "+", 0), 0);
+    }
+    rig_expect_publish(&rig->clients[2], "p", "x");
+}
+
+static void what_begins_with_a_dollar_is_only_for_who_asks_by_name_and_may(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_join(rig, 0, "curious", FL_MQTT_5, true);
+    assert_int_equal(rig_subscribe(&rig->clients[0], "#", 0), 0);
+    assert_int_equal(rig_subscribe(&rig->clients[0], "+/broker/#", 0), 0);
+    assert_int_equal(rig_subscribe(&rig->clients[0], "$share/g/#", 0), 0);
+    rig->deny = "$SYS";
+    assert_int_equal(rig_subscribe(&rig->clients[0], "$SYS/#", 0), 0x87);
+    assert_int_equal(rig_subscribe(&rig->clients[0], "$share/g/$SYS/#", 0), 0x87);
+    publish_from_hub(rig, "$SYS/broker/uptime", "1", 0);
+    rig_expect_nothing(&rig->clients[0]);
+    rig->deny = NULL;
+    assert_int_equal(rig_subscribe(&rig->clients[0], "$SYS/#", 0), 0);
+    publish_from_hub(rig, "$SYS/broker/uptime", "2", 0);
+    rig_expect_publish(&rig->clients[0], "$SYS/broker/uptime", "2");
+    rig_send_publish(&rig->clients[0], "$SYS/broker/uptime", "mine", 3);
+    rig_expect_puback(&rig->clients[0], 3, 0x87); /* it is the server's, whatever the host says */
+    rig_expect_nothing(&rig->clients[0]);
 }
 
 static void a_connection_that_says_nothing_ends(void **state)
@@ -564,7 +733,12 @@ int main(void)
         CLAIM(one_device_cannot_fill_the_retained_store),
         CLAIM(overlapping_subscriptions_give_one_copy_with_all_identifiers),
         CLAIM(subscriptions_are_bounded_and_can_be_taken_back),
-        CLAIM(topic_aliases_and_enhanced_authentication_are_refused_as_announced),
+        CLAIM(enhanced_authentication_is_refused),
+        CLAIM(a_client_may_name_topics_by_alias),
+        CLAIM(a_client_that_allows_it_is_told_topics_by_alias),
+        CLAIM(a_long_keep_alive_is_shortened_and_told),
+        CLAIM(properties_travel_as_they_were_given),
+        CLAIM(what_begins_with_a_dollar_is_only_for_who_asks_by_name_and_may),
         CLAIM(a_connection_that_says_nothing_ends),
         CLAIM(a_client_that_the_host_does_not_read_is_not_called_silent),
         CLAIM(one_device_cannot_have_all_sessions),

@@ -61,7 +61,7 @@ static void connack_says_what_this_broker_can(void **state)
     assert_int_equal(packet.properties.session_expiry_s, FL_LIMIT_MQTT_SESSION_EXPIRY_S);
     assert_int_equal(packet.properties.receive_maximum, FL_LIMIT_MQTT_INFLIGHT);
     assert_int_equal(packet.properties.maximum_packet_size, FL_LIMIT_MQTT_PACKET);
-    assert_false(FL_MQTT_HAS(&packet.properties, maximum_qos)); /* all there are */
+    assert_false(FL_MQTT_HAS(&packet.properties, maximum_qos));      /* all there are */
     assert_false(FL_MQTT_HAS(&packet.properties, shared_available)); /* they are */
     client = rig_attach(rig, 1, "cam-01");
     packet = rig_connect_packet(FL_MQTT_5, "", true);
