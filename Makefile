@@ -3,13 +3,14 @@
 #   make demo [ONESHOT=1]   build and watch the main job      make test     build with ASan+UBSan, run all tests
 #   make build              programs into build/release/bin   make install  [PREFIX=/usr/local] [DESTDIR=]
 #   make check              style, layers, lengths, analysis  make fuzz     [SECONDS_EACH=300] libFuzzer, corpus kept
+#   make bench              our own cost: CPU, memory         make bench-peers  the same beside mosquitto and NATS
 #   make tsan               tests under ThreadSanitizer       make cov      branch coverage of the pure layers
 PREFIX ?= /usr/local
 SECONDS_EACH ?= 300
 ONESHOT ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: all build demo test check fuzz tsan cov install clean setup
+.PHONY: all build demo test check fuzz tsan cov bench bench-peers install clean setup
 all: build
 
 setup:
@@ -53,6 +54,16 @@ cov:
 	ctest --test-dir build/cov -L 'unit|fuzz' -j $(JOBS) --output-on-failure
 	gcovr --root . --filter src/base --filter src/codec --filter src/trust --filter src/proto --filter src/service \
 	  --branches --exclude-unreachable-branches build/cov
+
+# LOAD names the folder of the load generator; BENCH takes options of test/bench/bench.py.
+LOAD ?= ../shared/load
+BENCH ?=
+bench: build
+	@LOAD=$(LOAD) test/bench/bench.py --peers hub $(BENCH)
+
+bench-peers: build
+	@tools/setup bench
+	@LOAD=$(LOAD) test/bench/bench.py $(BENCH)
 
 clean:
 	rm -rf build

@@ -11,7 +11,7 @@
 #include "codec/mqtt.h"
 #include "service/broker.h"
 
-#define RIG_CLIENTS 48
+#define RIG_CLIENTS (FL_LIMIT_MQTT_DEVICE_SESSIONS + 16)
 #define RIG_TOKENS 256
 
 struct rig_client {

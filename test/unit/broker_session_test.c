@@ -712,7 +712,7 @@ static void one_device_cannot_have_all_sessions(void **state)
     assert_int_equal(
         fl_broker_attach(rig->broker, fl_slice_str("cam-01"), rig, rig->now, &conn, NULL),
         FL_ELIMIT);
-    rig_join(rig, 40, "cam-02", FL_MQTT_5, true);
+    rig_join(rig, FL_LIMIT_MQTT_DEVICE_SESSIONS, "cam-02", FL_MQTT_5, true);
 }
 
 int main(void)
