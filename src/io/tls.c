@@ -21,10 +21,11 @@ struct fl_tls {
 /* What is known of the other side of one connection. */
 struct peer {
     struct fl_cert_info info;
-    bool known; /* info is of a certificate of ours */
+    const X509 *read; /* the object that `info` was read from; only ever compared */
+    bool known;       /* info is of a certificate of ours */
     bool refused;
     bool passed;
-    char words[FL_LIMIT_REASON];
+    char *words; /* why it was refused; may be NULL */
 };
 
 static int peer_index = -1;
@@ -54,12 +55,16 @@ static struct peer *peer_of(const SSL *ssl)
 static void free_peer(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index, long argl,
                       void *argp)
 {
+    struct peer *peer = ptr;
+
     (void)parent;
     (void)data;
     (void)index;
     (void)argl;
     (void)argp;
-    free(ptr);
+    if (peer)
+        free(peer->words);
+    free(peer);
 }
 
 /* --- judging --- */
@@ -67,15 +72,28 @@ static void free_peer(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index, 
 static int refuse(struct peer *peer, int verdict, const char *words)
 {
     peer->refused = true;
-    (void)fl_str_copy(peer->words, sizeof peer->words, words);
+    free(peer->words);
+    peer->words = strdup(words);
     return verdict;
+}
+
+static const char *words_of(const struct peer *peer)
+{
+    return peer->words ? peer->words : "out of memory";
+}
+
+static int ask_host(const struct fl_tls *tls, struct peer *peer)
+{
+    struct fl_context ctx = {0};
+    int verdict = tls->config.host.judge(tls->config.host.self, &peer->info, &ctx);
+
+    return verdict == X509_V_OK ? verdict : refuse(peer, verdict, ctx.text);
 }
 
 /* Reads the certificate anew and asks the host. */
 static int judge(const struct fl_tls *tls, struct peer *peer, X509 *certificate)
 {
     struct fl_context ctx = {0};
-    int verdict = X509_V_OK;
 
     peer->known = false;
     if (fl_cert_read_x509(certificate, &peer->info, &ctx) != FL_OK)
@@ -83,8 +101,8 @@ static int judge(const struct fl_tls *tls, struct peer *peer, X509 *certificate)
     if (peer->info.kind != FL_CERT_DEVICE)
         return refuse(peer, X509_V_ERR_CERT_REJECTED, "not a device's certificate");
     peer->known = true;
-    verdict = tls->config.host.judge(tls->config.host.self, &peer->info, &ctx);
-    return verdict == X509_V_OK ? verdict : refuse(peer, verdict, ctx.text);
+    peer->read = certificate;
+    return ask_host(tls, peer);
 }
 
 /* OpenSSL asks once for each certificate of the chain, the client's own last. */
@@ -117,6 +135,16 @@ static void tell_refused(const SSL *ssl, const char *peer_name, struct peer *pee
                   SSL_session_reused(ssl) == 1, words);
 }
 
+/* What else the client sent to complete its chain has served: it would be kept as long as the
+ * connection and the session, and a hostile chain is large. */
+static void drop_chain(SSL *ssl)
+{
+    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+
+    while (sk_X509_num(chain) > 0)
+        X509_free(sk_X509_pop(chain));
+}
+
 enum fl_error fl_tls_judge(SSL *ssl, const char *peer_name, struct fl_context *ctx)
 {
     struct fl_tls *tls = tls_of(ssl);
@@ -130,12 +158,15 @@ enum fl_error fl_tls_judge(SSL *ssl, const char *peer_name, struct fl_context *c
         (void)refuse(peer, X509_V_ERR_CERT_REJECTED, "no certificate");
     else if (SSL_get_verify_result(ssl) != X509_V_OK)
         (void)refuse(peer, X509_V_ERR_CERT_REJECTED, "the certificate was not verified");
+    else if (peer->known && peer->read == certificate)
+        (void)ask_host(tls, peer); /* read in this handshake, or when its session began */
     else
         (void)judge(tls, peer, certificate);
     if (peer->refused) {
-        tell_refused(ssl, peer_name, peer, peer->words);
-        return fl_fail(ctx, FL_EDENIED, "refused: %s", peer->words);
+        tell_refused(ssl, peer_name, peer, words_of(peer));
+        return fl_fail(ctx, FL_EDENIED, "refused: %s", words_of(peer));
     }
+    drop_chain(ssl);
     peer->passed = true;
     return FL_OK;
 }
@@ -145,8 +176,8 @@ bool fl_tls_refused(SSL *ssl, const char *peer_name, struct fl_context *ctx)
     struct peer *peer = peer_of(ssl);
 
     if (peer->refused) {
-        (void)fl_fail(ctx, FL_EDENIED, "refused: %s", peer->words);
-        tell_refused(ssl, peer_name, peer, peer->words);
+        (void)fl_fail(ctx, FL_EDENIED, "refused: %s", words_of(peer));
+        tell_refused(ssl, peer_name, peer, words_of(peer));
         return true;
     }
     if (strstr(ctx->text, "peer did not return a certificate")) {
@@ -200,6 +231,7 @@ static SSL_SESSION *on_find_session(SSL *ssl, const unsigned char *id, int size,
     }
     peer_of(ssl)->info = *info;
     peer_of(ssl)->known = true;
+    peer_of(ssl)->read = SSL_SESSION_get0_peer(session);
     return session;
 }
 
@@ -347,6 +379,10 @@ enum fl_error fl_tls_set_trust(struct fl_tls *tls, struct fl_slice issuing, stru
         }
         X509_free(certificate);
     }
+    /* The issuing certificate is trusted in itself: to verify its signature by the root in every
+     * handshake would prove nothing new. */
+    if (!error && X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) != 1)
+        error = fl_crypto_fail(ctx, "tls: set trust");
     if (error) {
         X509_STORE_free(store);
         sk_X509_NAME_pop_free(names, X509_NAME_free);

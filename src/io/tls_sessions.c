@@ -9,7 +9,7 @@ struct device {
     struct fl_map_node node;
     struct fl_list entries; /* oldest first */
     size_t count;
-    char name[FL_LIMIT_HOST + 1];
+    char name[];
 };
 
 struct entry {
@@ -61,14 +61,15 @@ static struct device *find_device(const struct fl_tls_sessions *sessions, struct
 static struct device *device_of(struct fl_tls_sessions *sessions, const char *name)
 {
     struct device *device = find_device(sessions, fl_slice_str(name));
+    size_t size = strlen(name) + 1;
 
     if (device)
         return device;
-    device = calloc(1, sizeof *device);
+    device = calloc(1, sizeof *device + size);
     if (!device)
         return NULL;
     fl_list_init(&device->entries);
-    (void)fl_str_copy(device->name, sizeof device->name, name);
+    (void)fl_str_copy(device->name, size, name);
     if (fl_map_add(&sessions->devices, &device->node, fl_slice_str(device->name)) != FL_OK) {
         free(device);
         return NULL;
