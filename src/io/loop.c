@@ -98,7 +98,7 @@ static enum fl_error make_room(struct fl_loop *loop, size_t fd, struct fl_contex
 enum fl_error fl_loop_add(struct fl_loop *loop, struct fl_watch *watch, int fd,
                           struct fl_context *ctx)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
     enum fl_error error = FL_OK;
 
     fl_assert(!watch->added);

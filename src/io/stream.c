@@ -153,6 +153,27 @@ static bool offer(struct fl_stream *s, struct fl_slice bytes)
     return false;
 }
 
+/* What a read of the socket gave tells whether another is worth a system call. */
+static long on_bio(BIO *bio, int operation, const char *data, size_t size, int argi, long argl,
+                   int result, size_t *done)
+{
+    struct fl_stream *s = (struct fl_stream *)BIO_get_callback_arg(bio);
+
+    (void)data;
+    (void)argi;
+    (void)argl;
+    if (operation == (BIO_CB_READ | BIO_CB_RETURN))
+        s->drained = result <= 0 || *done < size;
+    return result;
+}
+
+/* True when nothing can be left to read: the socket is edge-triggered, what comes later says so.
+ * The end of the other side is one of the things that are left. */
+static bool is_read_out(const struct fl_stream *s)
+{
+    return s->ssl && s->drained && !s->ended && !SSL_has_pending(s->ssl);
+}
+
 static int read_some(struct fl_stream *s, int *saved_errno)
 {
     int result = 0;
@@ -180,7 +201,7 @@ static void read_on(struct fl_stream *s)
 
         if (result > 0) {
             done += (size_t)result;
-            if (!offer(s, fl_slice(shared, (size_t)result)))
+            if (!offer(s, fl_slice(shared, (size_t)result)) || is_read_out(s))
                 return;
         } else if (saved_errno == EINTR && !s->ssl) {
             continue;
@@ -230,6 +251,9 @@ static void on_ready(struct fl_watch *watch, uint32_t events)
     struct fl_stream *s = fl_container_of(watch, struct fl_stream, watch);
     bool gone = false;
 
+    s->drained = false;
+    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+        s->ended = true;
     if (s->state == FL_STREAM_HANDSHAKE) {
         shake_hands(s);
         return;
@@ -283,6 +307,10 @@ enum fl_error fl_stream_open(struct fl_stream *stream, struct fl_loop *loop, int
     stream->rest = FL_BUFFER(READ_SIZE);
     if (tls)
         error = fl_tls_accept(tls, fd, &stream->ssl, ctx);
+    if (stream->ssl) {
+        BIO_set_callback_ex(SSL_get_rbio(stream->ssl), on_bio);
+        BIO_set_callback_arg(SSL_get_rbio(stream->ssl), (char *)stream);
+    }
     if (!error)
         error = fl_loop_add(loop, &stream->watch, fd, ctx);
     if (error) {

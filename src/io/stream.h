@@ -44,6 +44,8 @@ struct fl_stream {
     bool paused;
     bool resumed;   /* since the last `received` began */
     bool blocked;   /* a write waits for room */
+    bool drained;   /* the last read found less than it had room for */
+    bool ended;     /* the other side sends no more */
     int failed;     /* errno of a failed write; -1: of TLS */
     size_t dropped; /* bytes read and dropped during the farewell */
 };
