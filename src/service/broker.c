@@ -7,6 +7,7 @@
 
 #define GENERATION_MASK 0xFFFFFFU
 #define NO_SLOT UINT32_MAX
+#define SPARE_MAX ((size_t)128 * 1024)
 
 enum fl_error fl_broker_create(const struct fl_broker_host *host, struct fl_broker **broker,
                                struct fl_context *ctx)
@@ -21,6 +22,7 @@ enum fl_error fl_broker_create(const struct fl_broker_host *host, struct fl_brok
     }
     made->host = *host;
     made->scratch = FL_BUFFER(FL_LIMIT_MQTT_PROPERTIES);
+    made->spare = FL_BUFFER(FL_LIMIT_MQTT_OUT);
     made->free_slot = NO_SLOT;
     fl_list_init(&made->notify);
     *broker = made;
@@ -94,6 +96,7 @@ void fl_broker_free(struct fl_broker *broker)
     fl_map_free(&broker->devices);
     fl_heap_free(&broker->timers);
     fl_buffer_free(&broker->scratch);
+    fl_buffer_free(&broker->spare);
     free(broker->targets);
     free(broker->slots);
     free(broker);
@@ -289,14 +292,28 @@ struct fl_buffer *fl_broker_output(struct fl_broker_conn *conn)
     return &conn->mqtt.out;
 }
 
+/* An idle connection keeps no output buffer, and a busy one needs a large one each round: one is
+ * handed on, grown already. */
+static void take_back(struct fl_broker *broker, struct fl_buffer *out)
+{
+    if (out->capacity > broker->spare.capacity && out->capacity <= SPARE_MAX) {
+        struct fl_buffer larger = *out;
+
+        *out = broker->spare;
+        broker->spare = larger;
+        fl_buffer_clear(&broker->spare);
+    }
+    fl_buffer_free(out);
+}
+
 void fl_broker_drained(struct fl_broker_conn *conn, fl_time_t now)
 {
     struct fl_broker *broker = conn->broker;
 
     enter(broker);
     conn->output_told = false;
-    if (conn->mqtt.out.size == 0 && conn->mqtt.out.capacity > 4096)
-        fl_buffer_free(&conn->mqtt.out);
+    if (conn->mqtt.out.size == 0 && conn->mqtt.out.data)
+        take_back(broker, &conn->mqtt.out);
     if (conn->session)
         fl_broker_pump(conn->session, now);
     fl_broker_touch(conn);

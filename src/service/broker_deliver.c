@@ -94,6 +94,10 @@ static bool write_entry(struct fl_broker_session *session, const struct fl_broke
     if (message->expires != FL_TIME_NEVER)
         FL_MQTT_SET(&packet.properties, message_expiry_s,
                     message->expires > now ? (uint32_t)((message->expires - now + 999) / 1000) : 0);
+    if (!conn->mqtt.out.data && broker->spare.data) {
+        conn->mqtt.out = broker->spare;
+        broker->spare = FL_BUFFER(broker->spare.max);
+    }
     if (fl_mqtt_session_send(&conn->mqtt, &packet) != FL_OK) {
         broker->counts.dropped++;
         return false;

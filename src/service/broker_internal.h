@@ -198,6 +198,7 @@ struct fl_broker {
     uint64_t mark;
     uint64_t assigned; /* client identifiers made so far */
     struct fl_buffer scratch;
+    struct fl_buffer spare; /* an allocation for the next output; the last one drained left it */
     struct fl_broker_counts counts;
     unsigned depth; /* inside a verb: the host may only settle */
     bool telling;
