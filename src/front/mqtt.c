@@ -7,9 +7,14 @@
 #include "io/tls.h"
 #include "service/broker.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define STORM 200
+#define QUIET_MS 1000
+#define HEAP_SLACK ((size_t)1024 * 1024) /* at the heap's top, for the buffers of busy rounds */
 
 struct fl_front_mqtt {
     struct fl_front_mqtt_config config;
@@ -18,6 +23,8 @@ struct fl_front_mqtt {
     struct fl_listener *listener;
     SSL_CTX *tls;
     struct fl_timer tick;
+    struct fl_timer quiet;          /* nobody has come for a while, after many did */
+    uint32_t arrivals;              /* since memory was last given back */
     struct fl_deferred after_round; /* send readings, set the tick */
     struct fl_map devices;          /* struct device, of those with connections */
     struct fl_list strangers;       /* struct conn, no certificate seen yet; oldest first */
@@ -38,14 +45,16 @@ struct conn {
     struct fl_front_mqtt *mqtt;
     struct fl_list node; /* among the strangers or its device's connections */
     struct fl_list stalled;
-    struct device *device;           /* once authenticated */
-    struct fl_broker_conn *attached; /* NULL before and after */
+    struct device *device;            /* once authenticated */
+    struct fl_broker_conn *attached;  /* NULL before and after */
+    const struct fl_profile *profile; /* as the roster gave it at its epoch */
+    uint64_t epoch;
     struct fl_deferred flush;
     bool connected;
     uint64_t told; /* the hub that knows of it; it counts, so each is told once */
     bool resumed;
     bool ending; /* send what is left, then end */
-    char why[160];
+    char *why;   /* it is ending; NULL: no memory for the words */
     char serial[FL_LIMIT_SERIAL_HEX];
     char peer[FL_LIMIT_ADDRESS];
 };
@@ -133,13 +142,14 @@ static void free_conn(struct conn *c, const char *why)
         free(c->device);
     }
     m->count--;
+    free(c->why);
     free(c);
 }
 
 static void end(struct conn *c, const char *why)
 {
     if (!c->ending)
-        (void)fl_str_copy(c->why, sizeof c->why, why);
+        c->why = strdup(why);
     c->ending = true;
     fl_loop_defer(c->mqtt->config.loop, &c->flush);
 }
@@ -153,7 +163,7 @@ static void flush(struct conn *c)
     error = fl_stream_write(&c->stream, fl_broker_output(c->attached));
     if (c->ending) {
         /* Who does not read loses the farewell, not the order of things. */
-        detach(c, c->why);
+        detach(c, c->why ? c->why : "ended");
         fl_stream_finish(&c->stream);
     } else if (error == FL_OK) {
         fl_broker_drained(c->attached, now(c->mqtt));
@@ -270,6 +280,8 @@ static void on_accepted(void *self, const struct fl_accepted *accepted)
     }
     fl_list_push(&m->strangers, &c->node);
     m->count++;
+    if (++m->arrivals >= STORM)
+        fl_loop_set_timer(m->config.loop, &m->quiet, QUIET_MS);
 }
 
 /* --- what the broker asks --- */
@@ -279,12 +291,25 @@ static const struct fl_profile *profile_of(const struct fl_front_mqtt *m, struct
     return fl_roster_profile_of(m->config.roster, device);
 }
 
+/* The same, remembered as long as it holds: asked for each message in and out. */
+static const struct fl_profile *rights_of(struct conn *c)
+{
+    const struct fl_roster *roster = c->mqtt->config.roster;
+
+    if (c->epoch != roster->epoch) {
+        c->profile = profile_of(c->mqtt, fl_slice_str(c->device->id));
+        c->epoch = roster->epoch;
+    }
+    return c->profile;
+}
+
 static bool may(void *self, void *peer, enum fl_broker_right right, struct fl_slice topic)
 {
-    const struct conn *c = peer;
+    struct conn *c = peer;
     struct fl_slice device = fl_slice_str(c->device->id);
-    const struct fl_profile *profile = profile_of(self, device);
+    const struct fl_profile *profile = rights_of(c);
 
+    (void)self;
     return profile &&
            fl_profile_allows(profile,
                              right == FL_BROKER_PUBLISH ? FL_RIGHT_PUBLISH : FL_RIGHT_SUBSCRIBE,
@@ -466,6 +491,16 @@ static void on_tick(struct fl_timer *timer)
     touch(m);
 }
 
+/* Handshakes leave holes in the heap, whole pages of them: a thousand idle connections would go on
+ * to cost what a thousand handshakes did. */
+static void on_quiet(struct fl_timer *timer)
+{
+    struct fl_front_mqtt *m = fl_container_of(timer, struct fl_front_mqtt, quiet);
+
+    m->arrivals = 0;
+    (void)malloc_trim(HEAP_SLACK);
+}
+
 /* --- the module --- */
 
 enum fl_error fl_front_mqtt_create(const struct fl_front_mqtt_config *config,
@@ -488,6 +523,10 @@ enum fl_error fl_front_mqtt_create(const struct fl_front_mqtt_config *config,
     m->config = *config;
     m->hub = 1;
     m->tick.fired = on_tick;
+    m->quiet.fired = on_quiet;
+    /* Buffers come and go each round: the heap's top must not. */
+    (void)mallopt(M_TRIM_THRESHOLD, 4 * (int)HEAP_SLACK);
+    (void)mallopt(M_TOP_PAD, (int)HEAP_SLACK);
     m->after_round.run = on_after_round;
     fl_list_init(&m->strangers);
     fl_list_init(&m->stalled);
@@ -527,6 +566,7 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
         free_conn(fl_container_of(d->conns.next, struct conn, node), "the front ends");
     }
     fl_loop_stop_timer(mqtt->config.loop, &mqtt->tick);
+    fl_loop_stop_timer(mqtt->config.loop, &mqtt->quiet);
     fl_loop_undefer(&mqtt->after_round);
     fl_broker_free(mqtt->broker);
     fl_readings_free(mqtt->readings);

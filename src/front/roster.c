@@ -37,6 +37,7 @@ static struct profile *find_profile(const struct fl_roster *r, struct fl_slice n
 
 static void remove_profile(struct fl_roster *r, struct profile *p)
 {
+    r->epoch++;
     fl_map_remove(&r->profiles, &p->node);
     fl_profile_free(&p->parsed);
     free(p);
@@ -44,6 +45,7 @@ static void remove_profile(struct fl_roster *r, struct profile *p)
 
 static void remove_device(struct fl_roster *r, struct device *d)
 {
+    r->epoch++;
     fl_map_remove(&r->devices, &d->node);
     free(d);
 }
@@ -55,6 +57,7 @@ enum fl_error fl_roster_profile(struct fl_roster *roster, const struct fl_msg_pr
     struct profile *old = find_profile(roster, msg->name);
     enum fl_error error = FL_OK;
 
+    roster->epoch++;
     if (!p)
         return fl_fail(ctx, FL_ENOMEM, "roster: out of memory");
     (void)fl_str_copy_slice(p->name, sizeof p->name, msg->name);
@@ -100,6 +103,7 @@ enum fl_error fl_roster_device(struct fl_roster *roster, const struct fl_msg_dev
     char *at = NULL;
     enum fl_error error = FL_OK;
 
+    roster->epoch++;
     if (!fl_name_valid(msg->id))
         return fl_fail(ctx, FL_EINVAL, "roster: not a device id");
     if (!old && roster->devices.count >= FL_LIMIT_DEVICES)
@@ -228,6 +232,7 @@ const struct fl_profile *fl_roster_profile_of(const struct fl_roster *roster,
 
 void fl_roster_free(struct fl_roster *roster)
 {
+    roster->epoch++;
     for (struct fl_map_node *node = fl_map_next(&roster->devices, NULL); node;) {
         struct device *d = fl_container_of(node, struct device, node);
 

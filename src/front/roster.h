@@ -17,6 +17,7 @@ struct fl_roster {
     struct fl_map devices;
     struct fl_map profiles;
     uint64_t snapshot; /* grows with each */
+    uint64_t epoch;    /* grows with each change: what was learned before may not hold any more */
 };
 
 void fl_roster_free(struct fl_roster *roster);
@@ -49,7 +50,8 @@ int fl_roster_judge(const struct fl_roster *roster, const struct fl_cert_info *i
 bool fl_roster_admits(const struct fl_roster *roster, struct fl_slice device,
                       struct fl_slice serial);
 
-/* NULL: the device or its profile is unknown, or it may not connect: it has no rights. */
+/* NULL: the device or its profile is unknown, or it may not connect: it has no rights. The answer
+ * holds, and the profile lives, until `epoch` moves. */
 const struct fl_profile *fl_roster_profile_of(const struct fl_roster *roster,
                                               struct fl_slice device);
 
