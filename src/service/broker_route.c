@@ -118,6 +118,8 @@ struct collect {
 
 static struct fl_broker_target *add_target(struct fl_broker *broker)
 {
+    struct fl_broker_target *target = NULL;
+
     if (broker->target_count == broker->target_capacity) {
         size_t capacity = broker->target_capacity ? broker->target_capacity * 2 : 64;
         struct fl_broker_target *targets =
@@ -127,8 +129,9 @@ static struct fl_broker_target *add_target(struct fl_broker *broker)
         broker->targets = targets;
         broker->target_capacity = capacity;
     }
-    broker->targets[broker->target_count] = (struct fl_broker_target){0};
-    return &broker->targets[broker->target_count++];
+    target = &broker->targets[broker->target_count++];
+    *target = (struct fl_broker_target){0};
+    return target;
 }
 
 static struct fl_broker_target *target_for(struct fl_broker *broker,
