@@ -25,6 +25,7 @@ enum fl_error fl_broker_create(const struct fl_broker_host *host, struct fl_brok
     made->spare = FL_BUFFER(FL_LIMIT_MQTT_OUT);
     made->free_slot = NO_SLOT;
     fl_list_init(&made->notify);
+    fl_list_init(&made->matched);
     *broker = made;
     return FL_OK;
 }

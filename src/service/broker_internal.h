@@ -67,6 +67,7 @@ struct fl_broker_queue {
 struct fl_broker_share {
     struct fl_topic_entry in_index; /* under the filter; while there are members */
     struct fl_map_node by_key;
+    struct fl_list in_matched;
     struct fl_list online; /* members whose client is there; whose turn it is first */
     struct fl_list offline;
     struct fl_broker_queue waiting; /* for the first who comes */
@@ -164,8 +165,8 @@ struct fl_broker_retained {
 };
 
 struct fl_broker_target {
-    struct fl_broker_session *session; /* NULL: any member of `share` */
-    struct fl_broker_share *share;
+    struct fl_broker_session *session;
+    struct fl_broker_share *share; /* by which it comes to the session, or NULL */
     uint32_t *ids;
     uint32_t id;
     uint8_t qos;
@@ -185,6 +186,7 @@ struct fl_broker {
     struct fl_topic_index subscriptions;
     struct fl_topic_index shared;
     struct fl_map shares;
+    struct fl_list matched; /* shares that get what is being routed */
     struct fl_topic_index retained;
     size_t retained_bytes;
     struct fl_heap timers;

@@ -116,10 +116,11 @@ struct collect {
     bool retain;
 };
 
-static struct fl_broker_target *add_target(struct fl_broker *broker)
+static struct fl_broker_target *target_for(struct fl_broker *broker,
+                                           struct fl_broker_session *session)
 {
-    struct fl_broker_target *target = NULL;
-
+    if (session->mark == broker->mark)
+        return &broker->targets[session->target];
     if (broker->target_count == broker->target_capacity) {
         size_t capacity = broker->target_capacity ? broker->target_capacity * 2 : 64;
         struct fl_broker_target *targets =
@@ -129,25 +130,10 @@ static struct fl_broker_target *add_target(struct fl_broker *broker)
         broker->targets = targets;
         broker->target_capacity = capacity;
     }
-    target = &broker->targets[broker->target_count++];
-    *target = (struct fl_broker_target){0};
-    return target;
-}
-
-static struct fl_broker_target *target_for(struct fl_broker *broker,
-                                           struct fl_broker_session *session)
-{
-    struct fl_broker_target *target = NULL;
-
-    if (session->mark == broker->mark)
-        return &broker->targets[session->target];
-    target = add_target(broker);
-    if (!target)
-        return NULL;
-    target->session = session;
     session->mark = broker->mark;
-    session->target = broker->target_count - 1;
-    return target;
+    session->target = broker->target_count;
+    broker->targets[broker->target_count] = (struct fl_broker_target){.session = session};
+    return &broker->targets[broker->target_count++];
 }
 
 /* A session gets one copy, with the highest QoS of its matching subscriptions and all of their
@@ -172,29 +158,28 @@ static void collect_target(void *self, struct fl_topic_entry *entry)
         target->retain = true;
 }
 
-/* A share is a target of its own, whatever else its members subscribe to. */
+/* A share gets a copy of its own, whatever else its members subscribe to. */
 static void collect_share(void *self, struct fl_topic_entry *entry)
 {
-    struct collect *collect = self;
-    struct fl_broker_target *target = add_target(collect->broker);
+    const struct collect *collect = self;
+    struct fl_broker_share *share = fl_container_of(entry, struct fl_broker_share, in_index);
 
-    if (target)
-        target->share = fl_container_of(entry, struct fl_broker_share, in_index);
-    else
-        collect->broker->counts.dropped++;
+    fl_list_push(&collect->broker->matched, &share->in_matched);
 }
 
 static void deliver_all(struct fl_broker *broker, struct fl_broker_message *message, fl_time_t now)
 {
     for (size_t i = 0; i < broker->target_count; i++) {
         struct fl_broker_target *target = &broker->targets[i];
-        if (target->share) {
-            fl_broker_share_deliver(broker, target->share, message, now);
-            continue;
-        }
         if (target->qos > message->qos)
             target->qos = message->qos;
         fl_broker_deliver(broker, target, message, now);
+    }
+    FL_LIST_EACH(at, &broker->matched)
+    {
+        fl_list_remove(at);
+        fl_broker_share_deliver(broker, fl_container_of(at, struct fl_broker_share, in_matched),
+                                message, now);
     }
 }
 
@@ -210,12 +195,14 @@ void fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *inp
     fl_topic_index_match(&broker->subscriptions, input->topic, collect_target, &collect);
     if (broker->shares.count)
         fl_topic_index_match(&broker->shared, input->topic, collect_share, &collect);
-    if (broker->target_count == 0 && !input->retain)
+    if (broker->target_count == 0 && fl_list_empty(&broker->matched) && !input->retain)
         return;
     message = fl_broker_message_new(broker, input);
     if (!message) {
         for (size_t i = 0; i < broker->target_count; i++)
             free(broker->targets[i].ids);
+        FL_LIST_EACH(at, &broker->matched)
+        fl_list_remove(at);
         broker->counts.dropped += broker->target_count;
         return;
     }

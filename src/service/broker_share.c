@@ -21,6 +21,7 @@ static struct fl_broker_share *share_new(struct fl_broker *broker, struct fl_sli
         return NULL;
     memcpy(share->key, key.data, key.size);
     share->key_size = key.size;
+    fl_list_init(&share->in_matched);
     fl_list_init(&share->online);
     fl_list_init(&share->offline);
     if (fl_topic_index_add(&broker->shared, inner, &share->in_index) != FL_OK) {
