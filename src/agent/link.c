@@ -16,6 +16,7 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -335,7 +336,9 @@ static void look_up(struct fl_link *link)
     int code = 0;
 
     (void)snprintf(port, sizeof port, "%u", link->port);
-    code = getaddrinfo(link->host, port, &hints, &link->addresses);
+    /* "localhost" is the loopback whatever a resolver or a missing /etc/hosts says (RFC 6761). */
+    code = getaddrinfo(strcasecmp(link->host, "localhost") == 0 ? NULL : link->host, port, &hints,
+                       &link->addresses);
     if (code) {
         link->addresses = NULL;
         (void)snprintf(why, sizeof why, "cannot find the hub %s: %s", link->host,
