@@ -96,9 +96,12 @@ enum {
     /* Enrolment */
     FL_LIMIT_TOKEN_TTL_S = 7 * 24 * 3600,
     FL_LIMIT_TOKEN_TTL_DEFAULT_S = 15 * 60,
-    FL_LIMIT_ENROL_FAILURES = 5, /* per device id and per address, in FL_LIMIT_ENROL_WINDOW_MS */
+    /* Failed enrolments in FL_LIMIT_ENROL_WINDOW_MS before the next must wait. An address may stand
+     * for a whole site behind NAT: one clumsy device must not lock its neighbours out. */
+    FL_LIMIT_ENROL_FAILURES = 5, /* of one device id */
+    FL_LIMIT_ENROL_FAILURES_ADDRESS = 60,
     FL_LIMIT_ENROL_WINDOW_MS = 60000,
-    FL_LIMIT_ENROL_TRACKED = 65536, /* device ids and addresses with failures remembered */
+    FL_LIMIT_ENROL_TRACKED = 16384, /* device ids and addresses with failures remembered */
     FL_LIMIT_ENROL_IN_FLIGHT = 256, /* at the signer */
 
     /* Hub */

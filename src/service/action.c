@@ -3,6 +3,7 @@
 
 #include "service/action_record.h"
 #include "service/audit.h"
+#include "service/token_record.h"
 
 #include <stdio.h>
 
@@ -102,6 +103,25 @@ static enum fl_error do_quarantine(const struct fl_store *store, struct fl_outco
     return error;
 }
 
+/* Whoever has the device may have its token too. One that was used stays, so that a second use is
+ * told from a wrong one. */
+static enum fl_error void_unused_token(const struct fl_store *store, struct fl_outcome *o,
+                                       struct fl_context *ctx)
+{
+    struct fl_token_record record = {0};
+    enum fl_error error =
+        fl_token_record_get(store, FL_TOKEN_DEVICE, fl_slice_str(o->device.id), &record, NULL);
+
+    if (error == FL_ENOTFOUND || (error == FL_OK && record.used))
+        return FL_OK;
+    if (error != FL_OK)
+        return fl_fail(ctx, error, "the enrolment token cannot be read");
+    effect(o, "void its enrolment token");
+    if (o->dry_run)
+        return FL_OK;
+    return fl_document_del(store, FL_TABLE_TOKEN, fl_slice_str(o->device.id), ctx);
+}
+
 static enum fl_error do_revoke(const struct fl_store *store, struct fl_outcome *o,
                                const struct fl_change *change, struct fl_context *ctx)
 {
@@ -118,6 +138,9 @@ static enum fl_error do_revoke(const struct fl_store *store, struct fl_outcome *
         if (error != FL_OK)
             return error;
     }
+    error = void_unused_token(store, o, ctx);
+    if (error != FL_OK)
+        return error;
     return change_credentials(store, o, FL_CREDENTIAL_REVOKED, change->reason, ctx);
 }
 

@@ -16,7 +16,7 @@
 struct attempts {
     struct fl_map_node node;
     struct fl_list order;
-    fl_time_t at[FL_LIMIT_ENROL_FAILURES];
+    fl_time_t at[FL_LIMIT_ENROL_FAILURES_ADDRESS];
     size_t count;
     char key[FL_LIMIT_ADDRESS + 3];
 };
@@ -79,12 +79,12 @@ static struct attempts *attempts_of(const struct fl_enrolment *e, const char *ke
 }
 
 /* How long the key must wait; 0: not at all. */
-static fl_time_t must_wait(const struct fl_enrolment *e, const char *key, fl_time_t now)
+static fl_time_t must_wait(const struct fl_enrolment *e, const char *key, size_t max, fl_time_t now)
 {
     const struct attempts *a = attempts_of(e, key);
     fl_time_t free_at = 0;
 
-    if (!a || a->count < FL_LIMIT_ENROL_FAILURES)
+    if (!a || a->count < max)
         return 0;
     free_at = a->at[0] + FL_LIMIT_ENROL_WINDOW_MS;
     /* A clock that was set back must not lock anyone out for longer than the window. */
@@ -111,7 +111,7 @@ static struct attempts *new_attempts(struct fl_enrolment *e, const char *key)
     return a;
 }
 
-static void count_failure(struct fl_enrolment *e, const char *key, fl_time_t now)
+static void count_failure(struct fl_enrolment *e, const char *key, size_t max, fl_time_t now)
 {
     struct attempts *a = attempts_of(e, key);
 
@@ -119,8 +119,8 @@ static void count_failure(struct fl_enrolment *e, const char *key, fl_time_t now
         a = new_attempts(e, key);
     if (!a)
         return;
-    if (a->count == FL_LIMIT_ENROL_FAILURES) {
-        memmove(a->at, a->at + 1, sizeof a->at - sizeof a->at[0]);
+    if (a->count == max) {
+        memmove(a->at, a->at + 1, (max - 1) * sizeof a->at[0]);
         a->count--;
     }
     a->at[a->count++] = now;
@@ -254,8 +254,8 @@ enum fl_error fl_enrolment_begin(struct fl_enrolment *e, const struct fl_store *
         return fl_fail(ctx, FL_EINVAL, "that is not a device id");
     device_key(request->device, by_device);
     address_key(request->peer, by_address);
-    wait_ms = must_wait(e, by_device, now);
-    other_ms = must_wait(e, by_address, now);
+    wait_ms = must_wait(e, by_device, FL_LIMIT_ENROL_FAILURES, now);
+    other_ms = must_wait(e, by_address, FL_LIMIT_ENROL_FAILURES_ADDRESS, now);
     wait_ms = wait_ms > other_ms ? wait_ms : other_ms;
     if (wait_ms > 0) {
         *retry_after_s = (uint32_t)((wait_ms + 999) / 1000);
@@ -264,8 +264,8 @@ enum fl_error fl_enrolment_begin(struct fl_enrolment *e, const struct fl_store *
     }
     error = judge(store, request, now, device, ctx);
     if (is_their_fault(error)) {
-        count_failure(e, by_device, now);
-        count_failure(e, by_address, now);
+        count_failure(e, by_device, FL_LIMIT_ENROL_FAILURES, now);
+        count_failure(e, by_address, FL_LIMIT_ENROL_FAILURES_ADDRESS, now);
     }
     if (error == FL_OK)
         error = take_off(e, device, ctx);

@@ -164,6 +164,14 @@ class CutOff(HubTest):
                 Mqtt(credential, **attempt)
         self.assertEqual(self.hub.device("revoke-01")["posture"], "revoked")
 
+    def test_a_revoked_device_cannot_use_a_token_that_was_still_open(self):
+        credential = self.hub.enrol("revoke-02")
+        token = self.hub.json("device", "token", "revoke-02")["token"]
+        self.hub.fairlead("device", "revoke", "revoke-02", "--reason", "stolen")
+        self.assertIn(credential.request(token)[0], (401, 403))
+        fresh = self.hub.json("device", "token", "revoke-02")["token"]  # the operator's own decision
+        self.assertEqual(credential.request(fresh)[0], 200)
+
     def test_a_quarantine_ends_by_itself(self):
         credential, context, session = self.cut("hold-01", "quarantine", "--for", "3s", "--reason", "test")
         for attempt in (dict(context=context, session=session), dict()):
