@@ -75,7 +75,7 @@ static void make_authority(struct authority *a, const char *name)
     struct identity root = {0};
     struct identity issuing = {0};
 
-    issue(&root, FL_CERT_ROOT, name, NULL, NULL, now() - HOUR, now() + 24 * HOUR);
+    issue(&root, FL_CERT_ROOT, name, NULL, NULL, now() - HOUR, now() + 48 * HOUR);
     issue(&issuing, FL_CERT_ISSUING, name, root.key, root.certificate, now() - HOUR,
           now() + 24 * HOUR);
     *a = (struct authority){.root_key = root.key,
