@@ -47,6 +47,8 @@ enum {
     FL_LIMIT_MQTT_PROPERTIES = 8 * 1024,
     FL_LIMIT_MQTT_SUBSCRIPTIONS = 256, /* of one session */
     FL_LIMIT_MQTT_INFLIGHT = 64,       /* unacknowledged, each way, of one session */
+    FL_LIMIT_MQTT_SMALL = 4096,        /* payload and properties; of such messages */
+    FL_LIMIT_MQTT_WINDOW_SMALL = 512,  /* this many are sent to a client ahead of its answers */
     FL_LIMIT_MQTT_UNRELEASED = 1024,   /* QoS 2 publishes of one session that wait for PUBREL */
     FL_LIMIT_MQTT_ALIASES = 16,        /* topic aliases of one connection, each way */
     FL_LIMIT_MQTT_KEEP_ALIVE_S = 60,   /* what an MQTT 5 client is told when it asks for more */

@@ -56,9 +56,13 @@ static bool is_online(const struct fl_broker_session *session)
     return session->conn && session->conn->mqtt.phase == FL_MQTT_OPEN;
 }
 
-static bool window_is_open(const struct fl_broker_session *session)
+static bool window_is_open(const struct fl_broker_session *session,
+                           const struct fl_broker_message *message)
 {
-    return session->window.count < FL_LIMIT_MQTT_INFLIGHT &&
+    bool is_small = message->payload_size + message->properties_size <= FL_LIMIT_MQTT_SMALL;
+    uint32_t most = is_small ? FL_LIMIT_MQTT_WINDOW_SMALL : FL_LIMIT_MQTT_INFLIGHT;
+
+    return session->window.count < most &&
            session->window_open < session->conn->mqtt.peer_receive_max;
 }
 
@@ -185,18 +189,20 @@ void fl_broker_pump(struct fl_broker_session *session, fl_time_t now)
         return;
     while (session->waiting.count && fl_mqtt_session_has_room(&session->conn->mqtt)) {
         struct fl_broker_entry entry = *fl_broker_entry_at(&session->waiting, 0);
-        if (entry.qos && !window_is_open(session))
+        if (entry.qos && !window_is_open(session, entry.message))
             return;
         waiting_remove(session, 0, fl_broker_entry_cost(&entry), entry.qos);
         send_entry(session, &entry, now);
     }
 }
 
-bool fl_broker_is_ready(const struct fl_broker_session *session, uint8_t qos)
+bool fl_broker_is_ready(const struct fl_broker_session *session,
+                        const struct fl_broker_message *message, uint8_t qos)
 {
     return is_online(session) && session->waiting.count == 0 &&
            session->window_sent == session->window.count &&
-           fl_mqtt_session_has_room(&session->conn->mqtt) && (qos == 0 || window_is_open(session));
+           fl_mqtt_session_has_room(&session->conn->mqtt) &&
+           (qos == 0 || window_is_open(session, message));
 }
 
 void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *target,
@@ -218,7 +224,7 @@ void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *
         fl_broker_entry_free(&entry);
         return;
     }
-    if (fl_broker_is_ready(session, entry.qos))
+    if (fl_broker_is_ready(session, message, entry.qos))
         send_entry(session, &entry, now);
     else
         wait(broker, session, &entry);

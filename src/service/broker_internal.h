@@ -299,8 +299,9 @@ void fl_broker_pump(struct fl_broker_session *session, fl_time_t now);
 /* PUBACK, PUBREC or PUBCOMP. */
 void fl_broker_acknowledged(struct fl_broker_session *session, const struct fl_mqtt_packet *packet,
                             fl_time_t now);
-/* Would a message be sent at once? */
-bool fl_broker_is_ready(const struct fl_broker_session *session, uint8_t qos);
+/* Would the message be sent at once? */
+bool fl_broker_is_ready(const struct fl_broker_session *session,
+                        const struct fl_broker_message *message, uint8_t qos);
 /* The connection has gone: QoS 0 goes with it. */
 void fl_broker_delivery_pause(struct fl_broker *broker, struct fl_broker_session *session);
 /* The client is away: gives what came by shares to other members. What was sent goes only when one

@@ -98,7 +98,7 @@ static struct fl_broker_subscription *pick(struct fl_broker *broker, struct fl_b
             continue;
         if (!first)
             first = member;
-        if (fl_broker_is_ready(member->session,
+        if (fl_broker_is_ready(member->session, message,
                                message->qos < member->qos ? message->qos : member->qos))
             return member;
         if (++tries == TRIES)

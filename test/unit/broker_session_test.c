@@ -117,6 +117,35 @@ static void the_window_of_the_client_is_respected(void **state)
     assert_false(client->closed);
 }
 
+/* Publishes `count` messages and returns how many are sent ahead of any answer. */
+static int sent_ahead(struct rig *rig, struct rig_client *client, int count, const char *payload)
+{
+    struct fl_mqtt_packet packet;
+    int sent = 0;
+
+    for (int i = 0; i < count; i++)
+        publish_from_hub(rig, "c", payload, 1);
+    while (rig_next(client, &packet) == FL_OK)
+        sent++;
+    return sent;
+}
+
+static void more_small_messages_than_large_are_sent_ahead(void **state)
+{
+    struct rig *rig = *state;
+    static char large[FL_LIMIT_MQTT_SMALL + 2];
+
+    memset(large, 'x', sizeof large - 1);
+    rig_join(rig, 0, "cam-01", FL_MQTT_5, true);
+    assert_int_equal(rig_subscribe(&rig->clients[0], "c", 1), 1);
+    assert_int_equal(sent_ahead(rig, &rig->clients[0], FL_LIMIT_MQTT_INFLIGHT + 8, large),
+                     FL_LIMIT_MQTT_INFLIGHT);
+    rig_join(rig, 1, "cam-02", FL_MQTT_5, true);
+    assert_int_equal(rig_subscribe(&rig->clients[1], "c", 1), 1);
+    assert_int_equal(sent_ahead(rig, &rig->clients[1], FL_LIMIT_MQTT_WINDOW_SMALL + 8, "x"),
+                     FL_LIMIT_MQTT_WINDOW_SMALL);
+}
+
 static void a_queue_is_bounded_and_qos_0_goes_first(void **state)
 {
     struct rig *rig = *state;
@@ -721,6 +750,7 @@ int main(void)
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         CLAIM(a_persistent_session_gets_what_it_missed_in_order),
         CLAIM(the_window_of_the_client_is_respected),
+        CLAIM(more_small_messages_than_large_are_sent_ahead),
         CLAIM(a_queue_is_bounded_and_qos_0_goes_first),
         CLAIM(what_a_client_cannot_take_is_not_sent_to_it),
         CLAIM(a_session_ends_when_its_time_is_over),
