@@ -220,6 +220,7 @@ static void on_opened(struct fl_stream *stream)
     fl_list_push(&c->device->conns, &c->node);
     c->resumed = SSL_session_reused(stream->ssl) == 1;
     (void)fl_str_copy(c->serial, sizeof c->serial, info->serial);
+    fl_tls_forget_peer(stream->ssl);
     if (fl_broker_attach(m->broker, fl_slice_str(c->device->id), c, now(m), &c->attached, &ctx) !=
         FL_OK) {
         (void)tell_session(c, "refused", ctx.text);

@@ -194,6 +194,16 @@ const struct fl_cert_info *fl_tls_peer(const SSL *ssl)
     return peer && peer->passed ? &peer->info : NULL;
 }
 
+void fl_tls_forget_peer(SSL *ssl)
+{
+    struct peer *peer = peer_of(ssl);
+
+    if (SSL_set_ex_data(ssl, peer_index, NULL) == 1 && peer) {
+        free(peer->words);
+        free(peer);
+    }
+}
+
 /* --- resumption --- */
 
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
@@ -201,7 +211,7 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
     struct peer *peer = peer_of(ssl);
 
     /* Who showed no certificate gains nothing from resuming and costs us memory. */
-    if (!SSL_SESSION_get0_peer(session) || peer->refused || !peer->known)
+    if (!SSL_SESSION_get0_peer(session) || !peer || peer->refused || !peer->known)
         return 0;
     return fl_tls_sessions_add(&tls_of(ssl)->sessions, session, &peer->info) == FL_OK;
 }
@@ -216,7 +226,7 @@ static bool is_over_age(const SSL_SESSION *session)
 static SSL_SESSION *on_find_session(SSL *ssl, const unsigned char *id, int size, int *copy)
 {
     struct fl_tls *tls = tls_of(ssl);
-    const struct fl_cert_info *info = NULL;
+    struct fl_cert_info info;
     SSL_SESSION *session = fl_tls_sessions_find(&tls->sessions, fl_slice(id, (size_t)size), &info);
     struct fl_context ctx = {0};
 
@@ -225,11 +235,11 @@ static SSL_SESSION *on_find_session(SSL *ssl, const unsigned char *id, int size,
         return NULL;
     /* Refused here, the client falls back to a full handshake and is told why by its alert. */
     if (is_over_age(session) ||
-        tls->config.host.judge(tls->config.host.self, info, &ctx) != X509_V_OK) {
+        tls->config.host.judge(tls->config.host.self, &info, &ctx) != X509_V_OK) {
         fl_tls_sessions_remove(&tls->sessions, fl_slice(id, (size_t)size));
         return NULL;
     }
-    peer_of(ssl)->info = *info;
+    peer_of(ssl)->info = info;
     peer_of(ssl)->known = true;
     peer_of(ssl)->read = SSL_SESSION_get0_peer(session);
     return session;

@@ -55,6 +55,9 @@ size_t fl_tls_session_count(const struct fl_tls *tls);
 
 /* The certificate that this connection was judged by; NULL when it showed none. */
 const struct fl_cert_info *fl_tls_peer(const SSL *ssl);
+/* The owner has noted what it needs of the peer: from then on there is none. After the handshake.
+ */
+void fl_tls_forget_peer(SSL *ssl);
 
 /* For io/stream: a server connection on `fd`; the judgement after the handshake (FL_EDENIED with
  * words); and telling the host of a handshake that failed: true if that was over a certificate. */

@@ -18,7 +18,12 @@ struct entry {
     struct fl_list of_device;
     struct device *device;
     SSL_SESSION *session;
-    struct fl_cert_info info;
+    /* Of the certificate; its name is the device's. */
+    enum fl_cert_kind kind;
+    fl_time_t not_before;
+    fl_time_t not_after;
+    char serial[FL_LIMIT_SERIAL_HEX];
+    uint8_t sha256[32];
     size_t id_size;
     uint8_t id[SSL_MAX_SSL_SESSION_ID_LENGTH];
 };
@@ -106,7 +111,11 @@ enum fl_error fl_tls_sessions_add(struct fl_tls_sessions *sessions, SSL_SESSION 
     }
     memcpy(e->id, id, size);
     e->id_size = size;
-    e->info = *info;
+    e->kind = info->kind;
+    e->not_before = info->not_before;
+    e->not_after = info->not_after;
+    (void)fl_str_copy(e->serial, sizeof e->serial, info->serial);
+    memcpy(e->sha256, info->sha256, sizeof e->sha256);
     fl_tls_sessions_remove(sessions, fl_slice(e->id, e->id_size));
     make_room(sessions);
     device = device_of(sessions, info->name);
@@ -131,13 +140,19 @@ enum fl_error fl_tls_sessions_add(struct fl_tls_sessions *sessions, SSL_SESSION 
 }
 
 SSL_SESSION *fl_tls_sessions_find(const struct fl_tls_sessions *sessions, struct fl_slice id,
-                                  const struct fl_cert_info **info)
+                                  struct fl_cert_info *info)
 {
     struct fl_map_node *node = fl_map_find(&sessions->by_id, id);
     struct entry *e = node ? fl_container_of(node, struct entry, node) : NULL;
 
-    *info = e ? &e->info : NULL;
-    return e ? e->session : NULL;
+    if (!e)
+        return NULL;
+    *info = (struct fl_cert_info){
+        .kind = e->kind, .not_before = e->not_before, .not_after = e->not_after};
+    (void)fl_str_copy(info->name, sizeof info->name, e->device->name);
+    (void)fl_str_copy(info->serial, sizeof info->serial, e->serial);
+    memcpy(info->sha256, e->sha256, sizeof info->sha256);
+    return e->session;
 }
 
 void fl_tls_sessions_remove(struct fl_tls_sessions *sessions, struct fl_slice id)

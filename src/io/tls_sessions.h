@@ -32,7 +32,7 @@ FL_MUST_USE enum fl_error fl_tls_sessions_add(struct fl_tls_sessions *sessions,
 
 /* The session of that id and the certificate it began with, or NULL. No reference is given. */
 SSL_SESSION *fl_tls_sessions_find(const struct fl_tls_sessions *sessions, struct fl_slice id,
-                                  const struct fl_cert_info **info);
+                                  struct fl_cert_info *info);
 
 void fl_tls_sessions_remove(struct fl_tls_sessions *sessions, struct fl_slice id);
 
