@@ -193,6 +193,8 @@ def memory(peer):
 
 
 def retain(peer):
+    if peer.name == "floor":
+        return {}  # it acknowledges and forgets
     connect(peer, 30, settle=0.3)
     before = peer.processes.sample()["rss"]
     for device in range(1, RETAIN_DEVICES + 1):
