@@ -65,16 +65,16 @@ static struct device *find_device(const struct fl_tls_sessions *sessions, struct
 
 static struct device *device_of(struct fl_tls_sessions *sessions, const char *name)
 {
-    struct device *device = find_device(sessions, fl_slice_str(name));
-    size_t size = strlen(name) + 1;
+    struct fl_slice key = fl_slice_str(name);
+    struct device *device = find_device(sessions, key);
 
     if (device)
         return device;
-    device = calloc(1, sizeof *device + size);
+    device = calloc(1, sizeof *device + key.size + 1);
     if (!device)
         return NULL;
     fl_list_init(&device->entries);
-    (void)fl_str_copy(device->name, size, name);
+    (void)fl_str_copy_slice(device->name, key.size + 1, key);
     if (fl_map_add(&sessions->devices, &device->node, fl_slice_str(device->name)) != FL_OK) {
         free(device);
         return NULL;

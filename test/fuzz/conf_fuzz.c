@@ -55,7 +55,7 @@ static size_t walk(const struct fl_conf *conf, const struct fl_conf_node *block,
         }
         check_word(conf, node, node->word_count - 1);
         check_word(conf, node, node->word_count);
-        count += 1 + walk(conf, node, depth + 1);
+        count += 1 + (node->has_block ? walk(conf, node, depth + 1) : 0);
     }
     return count;
 }
