@@ -72,7 +72,11 @@ class Injector:
             self.set_registers(registers)
             self.ptrace(PTRACE_DETACH)
         except OSError:
-            pass  # killed by its sandbox
+            # Killed meanwhile, by its sandbox or its parent. The parent hears of it only after the tracer.
+            try:
+                os.waitpid(self.pid, 0)
+            except ChildProcessError:
+                pass
 
     def call(self, number, *arguments):
         registers = dict(self.saved)
