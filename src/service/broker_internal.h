@@ -13,6 +13,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "codec/keep.h"
 #include "proto/mqtt_session.h"
 #include "service/broker.h"
 #include "service/topic_index.h"
@@ -22,7 +23,9 @@ struct fl_broker_message {
     uint32_t topic_size;
     uint32_t properties_size; /* those that travel with it, encoded */
     uint32_t payload_size;
-    fl_time_t expires; /* monotonic, or FL_TIME_NEVER */
+    fl_time_t expires;   /* monotonic, or FL_TIME_NEVER */
+    uint64_t log_id;     /* in the log; 0: not yet */
+    uint32_t log_period; /* in which its body was last written there */
     uint8_t qos;
     bool retain;
     uint8_t bytes[]; /* topic, properties, payload */
@@ -33,6 +36,7 @@ struct fl_broker_entry {
     struct fl_broker_message *message; /* NULL: the client has it */
     struct fl_broker_share *share;     /* it came by a shared subscription; counted there */
     uint32_t *ids;                     /* more than one subscription identifier: count, ids */
+    uint64_t seq;                      /* QoS 1 and 2: its number in the session, or in the share */
     uint32_t id;                       /* the only one, or 0 */
     uint16_t packet_id;                /* in a window 0: finished out of order */
     uint8_t qos;
@@ -74,6 +78,7 @@ struct fl_broker_share {
     size_t waiting_bytes;
     uint32_t members;
     uint32_t entries; /* on their way by it */
+    uint64_t last_seq;
     size_t key_size;
     uint8_t key[];
 };
@@ -129,7 +134,8 @@ struct fl_broker_session {
     struct fl_broker_received *received; /* in the order they came; made when needed */
     uint32_t received_count;
     uint32_t received_capacity;
-    uint16_t last_packet_id;
+    uint64_t last_seq; /* of what was queued for it; packet identifiers follow from it */
+    uint64_t log_id;   /* it is kept under this number; 0: it ends with its connection */
     uint32_t expiry_s;
     fl_time_t expires;
     struct fl_broker_message *will; /* delayed */
@@ -152,9 +158,44 @@ struct fl_broker_conn {
     fl_time_t will_delay_ms;
     struct fl_broker_timer timer;
     struct fl_list in_notify;
+    struct fl_list in_held; /* its output waits for the log */
+    /* What may be said only after a batch of the log is on stable storage: what is in the output
+     * up to held_bytes after held_batch, all of it when next_batch is 0; the rest after next_batch.
+     */
+    uint64_t held_batch; /* 0: nothing is held */
+    uint64_t next_batch;
+    size_t held_bytes;
     uint32_t slot;
     bool output_told;
     bool close_told;
+};
+
+/* What outlives the process (broker_keep.c). */
+struct fl_broker_keep {
+    bool on;
+    bool tight;     /* the log has no room: nothing new is promised */
+    bool lost;      /* something could not be written: only a checkpoint helps */
+    bool restoring; /* what is done now was read from the log */
+    struct fl_buffer log;
+    uint64_t batch;        /* the one that is open; the first is 1 */
+    uint64_t committed;    /* all up to this one */
+    uint64_t failed_batch; /* it is not whole */
+    uint64_t promises;     /* grows when something was written that an answer depends on */
+    uint64_t last_id;      /* of sessions and messages */
+    uint32_t period; /* grows with each checkpoint: bodies from before must be written again */
+    fl_time_t utc_offset;
+    struct fl_list held; /* connections */
+    struct {
+        enum fl_broker_walk {
+            FL_BROKER_NO_WALK,
+            FL_BROKER_SESSIONS,
+            FL_BROKER_SHARES,
+            FL_BROKER_RETAINEDS
+        } at;
+        size_t bucket;
+    } walk;
+    struct fl_map sessions; /* while restoring: by their number */
+    struct fl_map messages;
 };
 
 struct fl_broker_retained {
@@ -202,6 +243,7 @@ struct fl_broker {
     struct fl_buffer scratch;
     struct fl_buffer spare; /* an allocation for the next output; the last one drained left it */
     struct fl_broker_counts counts;
+    struct fl_broker_keep keep;
     unsigned depth; /* inside a verb: the host may only settle */
     bool telling;
 };
@@ -221,6 +263,7 @@ void fl_broker_touch(struct fl_broker_conn *conn); /* it may have something to t
 void fl_broker_device_release(struct fl_broker *broker, struct fl_broker_device *device);
 void fl_broker_end(struct fl_broker_conn *conn, uint8_t reason, const char *why);
 void fl_broker_arm(struct fl_broker *broker, struct fl_broker_timer *timer, fl_time_t due);
+struct fl_broker_device *fl_broker_device_get(struct fl_broker *broker, struct fl_slice identity);
 
 /* broker_packets.c */
 void fl_broker_handle(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
@@ -282,11 +325,15 @@ enum fl_broker_claim {
 enum fl_broker_claim fl_broker_claim(const struct fl_broker_conn *conn, uint16_t packet_id,
                                      uint8_t qos);
 /* Remembers a QoS 2 publish that the host is about to see. False: no room for more. */
-FL_MUST_USE bool fl_broker_received_ask(struct fl_broker_session *session, uint16_t packet_id);
+FL_MUST_USE bool fl_broker_received_ask(struct fl_broker *broker, struct fl_broker_session *session,
+                                        uint16_t packet_id);
 /* Settles a receipt of this connection and what the session remembers with it. */
 void fl_broker_receipt_settle(struct fl_broker_conn *conn, uint16_t sequence, uint8_t reason,
                               bool must_know);
 void fl_broker_released(struct fl_broker_conn *conn, uint16_t packet_id);
+/* As if it had never come. */
+void fl_broker_received_forget(struct fl_broker *broker, struct fl_broker_session *session,
+                               uint16_t packet_id);
 /* The connection has gone. */
 void fl_broker_received_pause(struct fl_broker_session *session);
 
@@ -297,6 +344,11 @@ void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *
 /* Sends what the window and the output allow. */
 void fl_broker_pump(struct fl_broker_session *session, fl_time_t now);
 /* PUBACK, PUBREC or PUBCOMP. */
+/* The packet identifier that goes with a number in a session. */
+uint16_t fl_broker_packet_id(uint64_t seq);
+/* What is finished at the front of the window leaves. */
+void fl_broker_window_advance(struct fl_broker_session *session);
+struct fl_broker_entry *fl_broker_entry_of_seq(const struct fl_broker_queue *queue, uint64_t seq);
 void fl_broker_acknowledged(struct fl_broker_session *session, const struct fl_mqtt_packet *packet,
                             fl_time_t now);
 /* Would the message be sent at once? */
@@ -319,6 +371,43 @@ FL_MUST_USE enum fl_error fl_broker_subscribe(struct fl_broker *broker,
                                               struct fl_broker_subscription **subscription);
 void fl_broker_unsubscribe(struct fl_broker *broker, struct fl_broker_subscription *subscription);
 
+/* broker_keep.c: each writes nothing when nothing is kept. */
+/* The session as it is, without what belongs to it; all of it when it was not kept before. */
+void fl_broker_keep_session(struct fl_broker *broker, struct fl_broker_session *session);
+void fl_broker_keep_whole(struct fl_broker *broker, struct fl_broker_session *session);
+void fl_broker_keep_gone(struct fl_broker *broker, struct fl_broker_session *session);
+void fl_broker_keep_subscribe(struct fl_broker *broker,
+                              const struct fl_broker_subscription *subscription);
+void fl_broker_keep_unsubscribe(struct fl_broker *broker,
+                                const struct fl_broker_subscription *subscription);
+void fl_broker_keep_queue(struct fl_broker *broker, const struct fl_broker_session *session,
+                          const struct fl_broker_entry *entry);
+/* It is finished, or lies elsewhere now. */
+void fl_broker_keep_done(struct fl_broker *broker, const struct fl_broker_session *session,
+                         const struct fl_broker_entry *entry);
+void fl_broker_keep_release(struct fl_broker *broker, const struct fl_broker_session *session,
+                            const struct fl_broker_entry *entry);
+void fl_broker_keep_received(struct fl_broker *broker, const struct fl_broker_session *session,
+                             uint16_t packet_id);
+void fl_broker_keep_released(struct fl_broker *broker, const struct fl_broker_session *session,
+                             uint16_t packet_id);
+void fl_broker_keep_retain(struct fl_broker *broker, const struct fl_broker_retained *retained);
+void fl_broker_keep_unretain(struct fl_broker *broker, struct fl_slice topic);
+void fl_broker_keep_share_queue(struct fl_broker *broker, const struct fl_broker_share *share,
+                                const struct fl_broker_entry *entry);
+void fl_broker_keep_share_done(struct fl_broker *broker, const struct fl_broker_share *share,
+                               const struct fl_broker_entry *entry);
+/* Would routing to these targets promise something that the log has no room for? */
+bool fl_broker_keep_has_room(const struct fl_broker *broker, const struct fl_broker_input *input);
+
+/* broker_restore.c */
+void fl_broker_restore_end(struct fl_broker *broker); /* frees what restoring needed */
+
+/* broker_hold.c */
+/* When something was promised to this connection since `promises`, what it was told since then
+ * waits: all of its output but the first `said_before` bytes. */
+void fl_broker_hold_output(struct fl_broker_conn *conn, uint64_t promises, size_t said_before);
+
 /* broker_message.c */
 struct fl_broker_message *fl_broker_message_new(struct fl_broker *broker,
                                                 const struct fl_broker_input *input);
@@ -337,9 +426,13 @@ bool fl_broker_topic_fits(struct fl_slice topic);
 bool fl_broker_may_retain(const struct fl_broker *broker, const struct fl_broker_device *device,
                           const struct fl_broker_input *input);
 /* `from` (or NULL) does not get it by subscriptions that exclude their own. */
-void fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *input,
-                     struct fl_broker_device *device, const struct fl_broker_session *from,
-                     fl_time_t now);
+/* False: it was not, since the log has no room for what it would promise. */
+FL_MUST_USE bool fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *input,
+                                 struct fl_broker_device *device,
+                                 const struct fl_broker_session *from, fl_time_t now);
+/* Makes this the retained message of its topic; with an empty payload there is none. */
+void fl_broker_retain(struct fl_broker *broker, const struct fl_broker_input *input,
+                      struct fl_broker_message *message, struct fl_broker_device *device);
 /* Asks the host and routes a will. */
 void fl_broker_publish_will(struct fl_broker *broker, struct fl_broker_message *will,
                             struct fl_broker_device *device, fl_time_t now);

@@ -29,6 +29,8 @@ struct fl_broker_message *fl_broker_message_new(struct fl_broker *broker,
     message->properties_size = (uint32_t)properties.size;
     message->payload_size = (uint32_t)input->payload.size;
     message->expires = input->expires;
+    message->log_id = 0;
+    message->log_period = 0;
     message->qos = input->qos;
     message->retain = input->retain;
     put(message, 0, input->topic);

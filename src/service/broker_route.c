@@ -88,6 +88,7 @@ static bool retained_store(struct fl_broker *broker, struct fl_broker_message *m
     }
     retained->message = fl_broker_message_ref(message);
     retained->owner = device;
+    fl_broker_keep_retain(broker, retained);
     broker->retained_bytes += retained_cost(message);
     broker->counts.retained++;
     if (device) {
@@ -97,17 +98,22 @@ static bool retained_store(struct fl_broker *broker, struct fl_broker_message *m
     return true;
 }
 
-static void retain(struct fl_broker *broker, const struct fl_broker_input *input,
-                   struct fl_broker_message *message, struct fl_broker_device *device)
+void fl_broker_retain(struct fl_broker *broker, const struct fl_broker_input *input,
+                      struct fl_broker_message *message, struct fl_broker_device *device)
 {
     struct fl_broker_retained *old = retained_find(broker, input->topic);
     bool fits = fl_broker_may_retain(broker, device, input);
+    bool stored = false;
 
     /* An old value is not true any more, also when the new one cannot be kept. */
     if (old)
         fl_broker_retained_remove(broker, old);
-    if (input->payload.size && (!fits || !retained_store(broker, message, device)))
-        broker->counts.dropped++;
+    if (input->payload.size) {
+        stored = fits && retained_store(broker, message, device);
+        broker->counts.dropped += !stored;
+    }
+    if (old && !stored)
+        fl_broker_keep_unretain(broker, input->topic);
 }
 
 struct collect {
@@ -183,7 +189,15 @@ static void deliver_all(struct fl_broker *broker, struct fl_broker_message *mess
     }
 }
 
-void fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *input,
+static void forget_targets(struct fl_broker *broker)
+{
+    for (size_t i = 0; i < broker->target_count; i++)
+        free(broker->targets[i].ids);
+    FL_LIST_EACH(at, &broker->matched)
+    fl_list_remove(at);
+}
+
+bool fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *input,
                      struct fl_broker_device *device, const struct fl_broker_session *from,
                      fl_time_t now)
 {
@@ -196,20 +210,22 @@ void fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *inp
     if (broker->shares.count)
         fl_topic_index_match(&broker->shared, input->topic, collect_share, &collect);
     if (broker->target_count == 0 && fl_list_empty(&broker->matched) && !input->retain)
-        return;
+        return true;
+    if (!fl_broker_keep_has_room(broker, input)) {
+        forget_targets(broker);
+        return false;
+    }
     message = fl_broker_message_new(broker, input);
     if (!message) {
-        for (size_t i = 0; i < broker->target_count; i++)
-            free(broker->targets[i].ids);
-        FL_LIST_EACH(at, &broker->matched)
-        fl_list_remove(at);
+        forget_targets(broker);
         broker->counts.dropped += broker->target_count;
-        return;
+        return false;
     }
     deliver_all(broker, message, now);
     if (input->retain)
-        retain(broker, input, message, device);
+        fl_broker_retain(broker, input, message, device);
     fl_broker_message_unref(message);
+    return true;
 }
 
 void fl_broker_publish_will(struct fl_broker *broker, struct fl_broker_message *will,
@@ -230,10 +246,10 @@ void fl_broker_publish_will(struct fl_broker *broker, struct fl_broker_message *
         .retain = input.retain,
     };
 
-    if (broker->host.will(broker->host.self, fl_slice(device->name, device->name_size), &publish))
-        fl_broker_route(broker, &input, device, NULL, now);
-    else
+    if (!broker->host.will(broker->host.self, fl_slice(device->name, device->name_size), &publish))
         broker->counts.refused++;
+    else if (!fl_broker_route(broker, &input, device, NULL, now))
+        broker->counts.dropped++;
 }
 
 struct retained_send {

@@ -111,7 +111,8 @@ static struct fl_broker_subscription *pick(struct fl_broker *broker, struct fl_b
 static void hold(struct fl_broker *broker, struct fl_broker_share *share,
                  struct fl_broker_message *message)
 {
-    struct fl_broker_entry entry = {.message = message, .qos = message->qos};
+    struct fl_broker_entry entry = {
+        .message = message, .qos = message->qos, .seq = share->last_seq + 1};
     size_t bytes = fl_broker_entry_cost(&entry);
 
     if (message->qos == 0)
@@ -123,7 +124,9 @@ static void hold(struct fl_broker *broker, struct fl_broker_share *share,
         return;
     }
     (void)fl_broker_message_ref(message);
+    share->last_seq++;
     share->waiting_bytes += bytes;
+    fl_broker_keep_share_queue(broker, share, &entry);
 }
 
 void fl_broker_share_deliver(struct fl_broker *broker, struct fl_broker_share *share,
@@ -178,6 +181,7 @@ void fl_broker_share_online(struct fl_broker *broker, struct fl_broker_subscript
     share->waiting_bytes = 0;
     while (waiting.count) {
         struct fl_broker_entry *entry = fl_broker_entry_at(&waiting, 0);
+        fl_broker_keep_share_done(broker, share, entry);
         fl_broker_share_deliver(broker, share, entry->message, now);
         fl_broker_entry_free(entry);
         fl_broker_queue_drop_first(&waiting);

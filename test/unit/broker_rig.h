@@ -11,6 +11,8 @@
 #include "codec/mqtt.h"
 #include "service/broker.h"
 
+#include <stdio.h>
+
 #define RIG_CLIENTS (FL_LIMIT_MQTT_DEVICE_SESSIONS + 16)
 #define RIG_TOKENS 256
 
@@ -100,13 +102,15 @@ static inline void rig_output(void *self, void *peer)
 {
     struct rig_client *client = peer;
     struct fl_buffer *out = fl_broker_output(client->conn);
+    size_t ready = fl_broker_output_ready(client->conn);
 
     (void)self;
     assert_true(out->size > 0);
-    if (client->stalled)
+    if (client->stalled || ready == 0)
         return;
-    assert_ok(fl_buffer_append_slice(&client->heard, fl_buffer_slice(out)));
-    fl_buffer_consume(out, out->size);
+    assert_ok(fl_buffer_append_slice(&client->heard, fl_slice(out->data + out->start, ready)));
+    fl_buffer_consume(out, ready);
+    fl_broker_output_sent(client->conn, ready);
     client->drained = true;
 }
 
@@ -128,7 +132,7 @@ static inline void rig_close(void *self, void *peer, const char *why)
     (void)snprintf(client->why, sizeof client->why, "%s", why);
 }
 
-static inline void rig_init(struct rig *rig)
+static inline void rig_make_broker(struct rig *rig)
 {
     struct fl_broker_host host = {
         .may = rig_may,
@@ -141,8 +145,13 @@ static inline void rig_init(struct rig *rig)
         .self = rig,
     };
 
-    *rig = (struct rig){.now = 1000000};
     assert_ok(fl_broker_create(&host, &rig->broker, NULL));
+}
+
+static inline void rig_init(struct rig *rig)
+{
+    *rig = (struct rig){.now = 1000000};
+    rig_make_broker(rig);
 }
 
 /* Tells the broker what was written, until nothing more comes. */
