@@ -85,6 +85,7 @@ static bool write_entry(struct fl_broker_session *session, const struct fl_broke
     struct fl_broker *broker = conn->broker;
     const struct fl_broker_message *message = entry->message;
     struct fl_mqtt_packet packet = {.type = FL_MQTT_PUBLISH};
+    size_t said_before = 0;
 
     /* What was sent once is finished: the client may have it already. */
     if (message->expires <= now && !entry->dup) {
@@ -112,10 +113,13 @@ static bool write_entry(struct fl_broker_session *session, const struct fl_broke
         conn->mqtt.out = broker->spare;
         broker->spare = FL_BUFFER(broker->spare.max);
     }
+    said_before = conn->mqtt.out.size;
     if (fl_mqtt_session_send(&conn->mqtt, &packet) != FL_OK) {
         broker->counts.dropped++;
         return false;
     }
+    if (entry->qos == 2 && session->log_id)
+        fl_broker_hold_exact(conn, said_before);
     broker->counts.delivered++;
     fl_broker_touch(conn);
     return true;

@@ -23,21 +23,32 @@ static void settle(struct fl_broker_conn *conn)
         fl_list_remove(&conn->in_held);
 }
 
-void fl_broker_hold_output(struct fl_broker_conn *conn, uint64_t promises, size_t said_before)
+static void hold(struct fl_broker_conn *conn, uint64_t batch, size_t said_before)
 {
-    struct fl_broker_keep *keep = &conn->broker->keep;
-
-    if (promises == keep->promises)
-        return;
     settle(conn);
     if (!conn->held_batch) {
-        conn->held_batch = keep->batch;
-        fl_list_push(&keep->held, &conn->in_held);
-    } else if (conn->held_batch != keep->batch) {
+        conn->held_batch = batch;
+        fl_list_push(&conn->broker->keep.held, &conn->in_held);
+    } else if (conn->held_batch < batch && conn->next_batch < batch) {
         if (!conn->next_batch)
             conn->held_bytes = said_before;
-        conn->next_batch = keep->batch;
+        conn->next_batch = batch;
     }
+}
+
+void fl_broker_hold_output(struct fl_broker_conn *conn, uint64_t promises, size_t said_before)
+{
+    if (promises != conn->broker->keep.promises)
+        hold(conn, conn->broker->keep.batch, said_before);
+}
+
+void fl_broker_hold_exact(struct fl_broker_conn *conn, size_t said_before)
+{
+    const struct fl_broker_keep *keep = &conn->broker->keep;
+    uint64_t last = keep->log.size ? keep->batch : keep->batch - 1;
+
+    if (last > keep->committed)
+        hold(conn, last, said_before);
 }
 
 size_t fl_broker_output_ready(struct fl_broker_conn *conn)

@@ -407,6 +407,9 @@ void fl_broker_restore_end(struct fl_broker *broker); /* frees what restoring ne
 /* When something was promised to this connection since `promises`, what it was told since then
  * waits: all of its output but the first `said_before` bytes. */
 void fl_broker_hold_output(struct fl_broker_conn *conn, uint64_t promises, size_t said_before);
+/* A message of QoS 2 is being sent. Its client remembers the packet identifier, so that the message
+ * must not be forgotten and another get the same one: it waits for all that was written down. */
+void fl_broker_hold_exact(struct fl_broker_conn *conn, size_t said_before);
 
 /* broker_message.c */
 struct fl_broker_message *fl_broker_message_new(struct fl_broker *broker,
