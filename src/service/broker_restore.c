@@ -291,7 +291,7 @@ static enum fl_error on_queue(struct fl_broker *broker, const struct fl_keep *ke
 
     (void)now;
     if (!session || record->seq == 0 || record->qos == 0 || record->qos > 2 ||
-        (!body && !(releasing && record->qos == 2)) ||
+        (releasing ? record->qos != 2 : !body) ||
         session->window.count >= FL_LIMIT_BROKER_RESTORED ||
         (session->window.count &&
          fl_broker_entry_at(&session->window, session->window.count - 1)->seq >= record->seq))
