@@ -3,7 +3,7 @@
  * The MQTT broker as an engine: bytes of authenticated connections in, bytes out, routing between.
  * It owns sessions, subscriptions, retained messages and queues; it knows no socket, no clock and
  * no profile: its host feeds it, drains it, and answers what a device may do. One broker serves one
- * loop.
+ * loop; several in one process make a group (service/broker_group.h).
  *
  * A connection is a protocol machine (proto/mqtt_session) that the host attaches to an
  * authenticated identity. Sessions belong to their identity: client identifiers are free, and those
@@ -16,8 +16,8 @@
 #include "base/buffer.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "service/broker_group.h"
 
-struct fl_broker;
 struct fl_broker_conn;
 
 enum fl_broker_right { FL_BROKER_PUBLISH, FL_BROKER_SUBSCRIBE, FL_BROKER_RECEIVE };
@@ -64,6 +64,12 @@ struct fl_broker_host {
      * fl_broker_detach. `why` is for the log. */
     void (*close)(void *self, void *peer, const char *why);
     void *self;
+    /* Of a broker in a group: which of them it is, and how it speaks to broker `to`. False: there
+     * is no room and the note need not arrive; it stays the caller's. What must arrive is always
+     * taken. Only notes it, calls nothing. */
+    struct fl_broker_group *group; /* NULL: it is alone */
+    unsigned index;
+    bool (*post)(void *self, unsigned to, const struct fl_broker_note *note, bool must);
 };
 
 FL_MUST_USE enum fl_error fl_broker_create(const struct fl_broker_host *host,

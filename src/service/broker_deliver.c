@@ -342,7 +342,8 @@ void fl_broker_delivery_reclaim(struct fl_broker *broker, struct fl_broker_sessi
 
     for (uint32_t i = 0; i < session->window.count; i++) {
         struct fl_broker_entry *entry = fl_broker_entry_at(&session->window, i);
-        if (entry->share && entry->qos == 1 && (all || !fl_list_empty(&entry->share->online)))
+        if (entry->share && entry->qos == 1 &&
+            (all || entry->share->elsewhere || !fl_list_empty(&entry->share->online)))
             pass_on(broker, entry, now);
     }
     window_advance(session);
@@ -351,7 +352,7 @@ void fl_broker_delivery_reclaim(struct fl_broker *broker, struct fl_broker_sessi
     session->waiting_qos0 = 0;
     while (waiting.count) {
         struct fl_broker_entry *entry = fl_broker_entry_at(&waiting, 0);
-        if (entry->share && entry->share->members)
+        if (entry->share && (entry->share->members || (all && broker->remote)))
             pass_on(broker, entry, now);
         else
             wait(broker, session, entry);

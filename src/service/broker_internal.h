@@ -18,13 +18,15 @@
 #include "service/topic_index.h"
 
 struct fl_broker_message {
-    uint32_t refs;
+    _Atomic uint32_t refs;
     uint32_t topic_size;
     uint32_t properties_size; /* those that travel with it, encoded */
     uint32_t payload_size;
     fl_time_t expires; /* monotonic, or FL_TIME_NEVER */
+    uint64_t version;  /* of the retained store, when it went there */
     uint8_t qos;
     bool retain;
+    bool crossed;    /* other threads may have it too */
     uint8_t bytes[]; /* topic, properties, payload */
 };
 
@@ -73,12 +75,14 @@ struct fl_broker_share {
     struct fl_broker_queue waiting; /* for the first who comes */
     size_t waiting_bytes;
     uint32_t members;
+    uint32_t online_count;
     uint32_t entries; /* on their way by it */
+    bool elsewhere;   /* members at other brokers are there to take what lies here */
     size_t key_size;
     uint8_t key[];
 };
 
-enum fl_broker_timer_kind { FL_BROKER_CONN, FL_BROKER_SESSION, FL_BROKER_RETAINED };
+enum fl_broker_timer_kind { FL_BROKER_CONN, FL_BROKER_SESSION };
 
 struct fl_broker_timer {
     struct fl_heap_node node;
@@ -91,8 +95,6 @@ struct fl_broker_device {
     struct fl_list sessions; /* longest without a connection first */
     uint32_t conn_count;
     uint32_t session_count;
-    uint32_t retained_count;
-    size_t retained_bytes;
     size_t name_size;
     uint8_t name[];
 };
@@ -103,6 +105,7 @@ struct fl_broker_subscription {
     struct fl_broker_session *session;
     struct fl_broker_share *share; /* or NULL: then it is in the index itself */
     struct fl_list in_share;
+    uint64_t retained_seen; /* its retained messages were those of this version of the store */
     uint32_t id;
     uint8_t qos;
     bool online; /* among the members of its share */
@@ -152,16 +155,10 @@ struct fl_broker_conn {
     fl_time_t will_delay_ms;
     struct fl_broker_timer timer;
     struct fl_list in_notify;
+    struct fl_broker_answer *answer; /* SUBACK that the other brokers hold up */
     uint32_t slot;
     bool output_told;
     bool close_told;
-};
-
-struct fl_broker_retained {
-    struct fl_topic_entry in_index;
-    struct fl_broker_message *message;
-    struct fl_broker_device *owner; /* NULL: the hub itself */
-    struct fl_broker_timer timer;
 };
 
 struct fl_broker_target {
@@ -187,8 +184,8 @@ struct fl_broker {
     struct fl_topic_index shared;
     struct fl_map shares;
     struct fl_list matched; /* shares that get what is being routed */
-    struct fl_topic_index retained;
-    size_t retained_bytes;
+    struct fl_broker_group *group;
+    struct fl_broker_remote *remote; /* NULL: it is alone, and the group is its own */
     struct fl_heap timers;
     struct fl_list notify; /* connections about which the host is to be told something */
     struct fl_broker_slot *slots;
@@ -217,6 +214,12 @@ struct fl_broker_input {
 };
 
 /* broker.c */
+/* Every verb is between these two: see there. */
+void fl_broker_enter(struct fl_broker *broker);
+void fl_broker_leave(struct fl_broker *broker);
+/* The connection of a token, or NULL when it has gone. */
+struct fl_broker_conn *fl_broker_conn_of(const struct fl_broker *broker, uint64_t token);
+uint64_t fl_broker_token(const struct fl_broker_conn *conn, uint16_t sequence);
 void fl_broker_touch(struct fl_broker_conn *conn); /* it may have something to tell the host */
 void fl_broker_device_release(struct fl_broker *broker, struct fl_broker_device *device);
 void fl_broker_end(struct fl_broker_conn *conn, uint8_t reason, const char *why);
@@ -225,6 +228,9 @@ void fl_broker_arm(struct fl_broker *broker, struct fl_broker_timer *timer, fl_t
 /* broker_packets.c */
 void fl_broker_handle(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
                       fl_time_t now);
+/* Says SUBACK and sends the retained messages of the filters for which `send` is set. */
+void fl_broker_subscribed(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                          const uint8_t *reasons, const bool *send, size_t count, fl_time_t now);
 
 /* broker_session.c */
 struct fl_broker_session *fl_broker_session_find(struct fl_broker *broker,
@@ -264,7 +270,11 @@ void fl_broker_share_leave(struct fl_broker *broker, struct fl_broker_subscripti
 /* Its client is there: it takes its turns, and what waited or lay with members that are away. */
 void fl_broker_share_online(struct fl_broker *broker, struct fl_broker_subscription *subscription,
                             fl_time_t now);
-void fl_broker_share_offline(struct fl_broker_subscription *subscription);
+void fl_broker_share_offline(struct fl_broker *broker, struct fl_broker_subscription *subscription,
+                             fl_time_t now);
+/* Gives away what lies with members that are away. */
+void fl_broker_share_reclaim(struct fl_broker *broker, struct fl_broker_share *share,
+                             fl_time_t now);
 /* To the member whose turn it is. */
 void fl_broker_share_deliver(struct fl_broker *broker, struct fl_broker_share *share,
                              struct fl_broker_message *message, fl_time_t now);
@@ -333,9 +343,6 @@ bool fl_broker_target_add_id(struct fl_broker_target *target, uint32_t id);
 /* broker_route.c */
 /* True if `topic` is within the limits of a broker. */
 bool fl_broker_topic_fits(struct fl_slice topic);
-/* May this be retained, too? `device` is NULL for the hub itself. */
-bool fl_broker_may_retain(const struct fl_broker *broker, const struct fl_broker_device *device,
-                          const struct fl_broker_input *input);
 /* `from` (or NULL) does not get it by subscriptions that exclude their own. */
 void fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *input,
                      struct fl_broker_device *device, const struct fl_broker_session *from,
@@ -343,8 +350,29 @@ void fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *inp
 /* Asks the host and routes a will. */
 void fl_broker_publish_will(struct fl_broker *broker, struct fl_broker_message *will,
                             struct fl_broker_device *device, fl_time_t now);
+/* Among the sessions here, what another broker routed. */
+void fl_broker_route_here(struct fl_broker *broker, struct fl_broker_message *message,
+                          fl_time_t now);
+
+/* broker_group.c: the store of retained messages, one for all brokers of the group */
+/* May this be retained, too? `device` is NULL for the hub itself. */
+bool fl_broker_may_retain(const struct fl_broker *broker, const struct fl_broker_device *device,
+                          const struct fl_broker_input *input);
+/* Before anybody gets the message: who then finds it in the store is not sent an older one. */
+void fl_broker_retain(struct fl_broker *broker, const struct fl_broker_input *input,
+                      struct fl_broker_message *message, const struct fl_broker_device *device);
 void fl_broker_send_retained(struct fl_broker *broker, struct fl_broker_subscription *subscription,
                              fl_time_t now);
-void fl_broker_retained_remove(struct fl_broker *broker, struct fl_broker_retained *retained);
+/* The first broker of the group lets them expire. */
+fl_time_t fl_broker_retained_due(const struct fl_broker *broker);
+void fl_broker_retained_tick(struct fl_broker *broker, fl_time_t now);
+uint64_t fl_broker_retained_count(const struct fl_broker *broker);
+unsigned fl_broker_group_count(const struct fl_broker_group *group); /* of brokers */
+/* One session more for the whole group. False: that would be one too many. */
+FL_MUST_USE bool fl_broker_group_session(struct fl_broker_group *group);
+void fl_broker_group_session_gone(struct fl_broker_group *group);
+
+/* broker_message.c again: from now on other threads may have it too. */
+void fl_broker_message_cross(struct fl_broker_message *message);
 
 #endif

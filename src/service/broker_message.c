@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/broker_internal.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 static void put(struct fl_broker_message *message, size_t at, struct fl_slice part)
@@ -24,11 +25,13 @@ struct fl_broker_message *fl_broker_message_new(struct fl_broker *broker,
     message = malloc(sizeof *message + input->topic.size + properties.size + input->payload.size);
     if (!message)
         return NULL;
-    message->refs = 1;
+    atomic_init(&message->refs, 1);
     message->topic_size = (uint32_t)input->topic.size;
     message->properties_size = (uint32_t)properties.size;
     message->payload_size = (uint32_t)input->payload.size;
     message->expires = input->expires;
+    message->version = 0;
+    message->crossed = false;
     message->qos = input->qos;
     message->retain = input->retain;
     put(message, 0, input->topic);
@@ -37,15 +40,37 @@ struct fl_broker_message *fl_broker_message_new(struct fl_broker *broker,
     return message;
 }
 
+void fl_broker_message_cross(struct fl_broker_message *message)
+{
+    if (!message->crossed)
+        message->crossed = true;
+}
+
+/* Counting so that other threads may count too costs; most messages stay with one. */
 struct fl_broker_message *fl_broker_message_ref(struct fl_broker_message *message)
 {
-    message->refs++;
+    if (message->crossed)
+        (void)atomic_fetch_add_explicit(&message->refs, 1, memory_order_relaxed);
+    else
+        atomic_store_explicit(&message->refs,
+                              atomic_load_explicit(&message->refs, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
     return message;
 }
 
 void fl_broker_message_unref(struct fl_broker_message *message)
 {
-    if (message && --message->refs == 0)
+    uint32_t refs = 0;
+
+    if (!message)
+        return;
+    if (message->crossed) {
+        refs = atomic_fetch_sub_explicit(&message->refs, 1, memory_order_acq_rel);
+    } else {
+        refs = atomic_load_explicit(&message->refs, memory_order_relaxed);
+        atomic_store_explicit(&message->refs, refs - 1, memory_order_relaxed);
+    }
+    if (refs == 1)
         free(message);
 }
 

@@ -128,7 +128,10 @@ static inline void rig_close(void *self, void *peer, const char *why)
     (void)snprintf(client->why, sizeof client->why, "%s", why);
 }
 
-static inline void rig_init(struct rig *rig)
+/* As one of a group, or with NULLs alone. */
+static inline void rig_init_in(struct rig *rig, struct fl_broker_group *group, unsigned index,
+                               bool (*post)(void *self, unsigned to,
+                                            const struct fl_broker_note *note, bool must))
 {
     struct fl_broker_host host = {
         .may = rig_may,
@@ -139,10 +142,18 @@ static inline void rig_init(struct rig *rig)
         .connected = rig_connected,
         .close = rig_close,
         .self = rig,
+        .group = group,
+        .index = index,
+        .post = group ? post : NULL,
     };
 
     *rig = (struct rig){.now = 1000000};
     assert_ok(fl_broker_create(&host, &rig->broker, NULL));
+}
+
+static inline void rig_init(struct rig *rig)
+{
+    rig_init_in(rig, NULL, 0, NULL);
 }
 
 /* Tells the broker what was written, until nothing more comes. */

@@ -3,12 +3,14 @@
  * Many clients in disorder, from a seed: writers that number their messages, drop and start again
  * from the first unacknowledged, or with QoS 2 go on where they were; readers with persistent
  * sessions that drop, stall and acknowledge late and out of order; members of one share; noise.
- * What was written with QoS 2 must be read exactly once. A failure prints its seed.
+ * What was written with QoS 2 must be read exactly once. With one broker, and with several whose
+ * clients are mixed and whose notes to each other are on their way for a while, through tiny rings.
+ * A failure prints its seed.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "test/unit/broker_rig.h"
+#include "test/unit/cores_rig.h"
 
 enum {
     WRITERS = 6,
@@ -20,7 +22,8 @@ enum {
     MESSAGES = 60,
     STEPS = 12000,
     LATE = 64,
-    RUNS = 25
+    RUNS = 25,
+    SLOTS = 4
 };
 
 enum stage { UNSENT, SENT, RELEASED, DONE };
@@ -41,7 +44,7 @@ struct reader {
 };
 
 struct sim {
-    struct rig rig;
+    struct cores cores;
     struct writer writers[WRITERS];
     struct reader readers[READERS];
     struct reader members[MEMBERS];
@@ -65,15 +68,27 @@ static enum fl_mqtt_version version_of(size_t index)
 
 static struct rig_client *client_of(struct sim *sim, size_t index)
 {
-    return &sim->rig.clients[index];
+    return &sim->cores.core[index % sim->cores.count].rig.clients[index];
+}
+
+/* Who is connected to a broker that cannot get rid of what it has to say is not read. */
+static bool is_heard(struct sim *sim, size_t index)
+{
+    return !core_is_busy(&sim->cores.core[index % sim->cores.count]);
+}
+
+static void settle_cores(struct sim *sim)
+{
+    cores_settle(&sim->cores);
 }
 
 static void join(struct sim *sim, size_t index, bool clean)
 {
+    struct rig *rig = &sim->cores.core[index % sim->cores.count].rig;
     char name[16];
 
     (void)snprintf(name, sizeof name, "dev-%zu", index);
-    (void)rig_join(&sim->rig, index, name, version_of(index), clean);
+    (void)rig_join(rig, index, name, version_of(index), clean);
 }
 
 static void write_one(struct sim *sim, size_t w, unsigned number, bool dup)
@@ -157,7 +172,8 @@ static void writer_step(struct sim *sim, size_t w)
         rig_drop(client);
     } else if (below(sim, 20) == 0) {
         rig_drop(client); /* with what it did not hear */
-    } else if (writer->next < MESSAGES && writer->next < writer->acknowledged + 15) {
+    } else if (writer->next < MESSAGES && writer->next < writer->acknowledged + 15 &&
+               is_heard(sim, w)) {
         writer->stages[writer->next] = SENT;
         write_one(sim, w, writer->next, false);
         writer->next++;
@@ -295,6 +311,7 @@ static void finish_share(struct sim *sim)
         for (size_t m = 0; m < MEMBERS; m++) {
             if (!client_of(sim, FIRST_MEMBER + m)->conn)
                 join(sim, FIRST_MEMBER + m, false);
+            settle_cores(sim);
             member_hear(sim, m);
         }
     for (size_t w = 0; w < WRITERS; w++)
@@ -302,6 +319,16 @@ static void finish_share(struct sim *sim)
             if (sim->shared[w][i] == 0 || (w >= EXACT && sim->shared[w][i] != 1))
                 fail_msg("seed %llu: the share got message %zu of writer %zu %u times",
                          (unsigned long long)sim->seed, i, w, sim->shared[w][i]);
+}
+
+/* While its last SUBACK is held up, nothing more is taken. */
+static void say_maybe(struct rig_client *client, const struct fl_mqtt_packet *packet)
+{
+    struct fl_buffer bytes = FL_BUFFER(1000);
+
+    assert_ok(fl_mqtt_encode(packet, client->version, 1000, &bytes));
+    (void)rig_say(client, fl_buffer_slice(&bytes));
+    fl_buffer_free(&bytes);
 }
 
 static void noise_step(struct sim *sim, size_t n)
@@ -323,7 +350,7 @@ static void noise_step(struct sim *sim, size_t n)
         assert_ok(fl_mqtt_put_filter(&filters, FL_MQTT_SUBSCRIBE, &filter));
         packet.as.subscribe.packet_id = 1;
         packet.as.subscribe.filters = fl_buffer_slice(&filters);
-        rig_send(client, &packet);
+        say_maybe(client, &packet);
         fl_buffer_free(&filters);
     } else {
         for (size_t i = 0; i < sizeof junk; i++)
@@ -334,28 +361,36 @@ static void noise_step(struct sim *sim, size_t n)
 
 static void settle_some(struct sim *sim, size_t keep)
 {
-    struct rig *rig = &sim->rig;
-
-    while (rig->token_count > keep) {
-        size_t pick = below(sim, (uint32_t)rig->token_count);
-        uint64_t token = rig->tokens[pick];
-        rig->tokens[pick] = rig->tokens[--rig->token_count];
-        fl_broker_settle(rig->broker, token, 0, rig->now);
-        rig_flush(rig);
+    for (unsigned i = 0; i < sim->cores.count; i++) {
+        struct rig *rig = &sim->cores.core[i].rig;
+        while (rig->token_count > keep) {
+            size_t pick = below(sim, (uint32_t)rig->token_count);
+            uint64_t token = rig->tokens[pick];
+            rig->tokens[pick] = rig->tokens[--rig->token_count];
+            fl_broker_settle(rig->broker, token, 0, rig->now);
+            rig_flush(rig);
+        }
     }
 }
 
 static void check_counts(struct sim *sim)
 {
-    struct fl_broker_counts counts;
     uint64_t connections = 0;
+    uint64_t sessions = 0;
+    uint64_t subscriptions = 0;
 
-    for (size_t i = 0; i < RIG_CLIENTS; i++)
-        connections += sim->rig.clients[i].conn != NULL;
-    fl_broker_count(sim->rig.broker, &counts);
-    assert_int_equal(counts.connections, connections);
-    assert_true(counts.sessions <= FIRST_MEMBER + MEMBERS);
-    assert_true(counts.subscriptions >= READERS);
+    for (unsigned c = 0; c < sim->cores.count; c++) {
+        struct fl_broker_counts counts;
+        for (size_t i = 0; i < RIG_CLIENTS; i++)
+            connections += sim->cores.core[c].rig.clients[i].conn != NULL;
+        fl_broker_count(sim->cores.core[c].rig.broker, &counts);
+        connections -= counts.connections;
+        sessions += counts.sessions;
+        subscriptions += counts.subscriptions;
+    }
+    assert_int_equal(connections, 0);
+    assert_true(sessions <= FIRST_MEMBER + MEMBERS);
+    assert_true(subscriptions >= READERS);
 }
 
 static bool all_written(struct sim *sim)
@@ -364,6 +399,25 @@ static bool all_written(struct sim *sim)
         if (sim->writers[w].acknowledged < MESSAGES)
             return false;
     return true;
+}
+
+/* A few notes arrive, a few brokers end a round. */
+static void pass_time(struct sim *sim)
+{
+    struct cores *cores = &sim->cores;
+    fl_time_t now = cores->core[0].rig.now + below(sim, 20);
+
+    for (unsigned i = 0; i < cores->count; i++) {
+        struct core *core = &cores->core[i];
+        unsigned from = below(sim, cores->count);
+        core->rig.now = now;
+        fl_broker_tick(core->rig.broker, now);
+        rig_flush(&core->rig);
+        if (from != i && below(sim, 2))
+            (void)core_hear(core, from, 1 + below(sim, 3));
+        if (below(sim, 2))
+            core_round(core);
+    }
 }
 
 static void step(struct sim *sim)
@@ -380,9 +434,7 @@ static void step(struct sim *sim)
         member_step(sim, what - FIRST_MEMBER);
     else
         settle_some(sim, below(sim, 8));
-    sim->rig.now += below(sim, 20);
-    fl_broker_tick(sim->rig.broker, sim->rig.now);
-    rig_flush(&sim->rig);
+    pass_time(sim);
 }
 
 /* Everybody comes back and reads to the end. */
@@ -392,6 +444,7 @@ static void finish(struct sim *sim)
         rig_drop(client_of(sim, WRITERS + r));
         sim->readers[r].late_count = 0;
         join(sim, WRITERS + r, false);
+        settle_cores(sim);
         for (int round = 0; round < 100; round++)
             reader_hear(sim, r, true);
         for (size_t w = 0; w < WRITERS; w++)
@@ -401,18 +454,36 @@ static void finish(struct sim *sim)
     }
 }
 
-static void run(struct sim *sim, uint64_t seed)
+static void subscribe(struct sim *sim, size_t index, const char *filter)
+{
+    struct rig_client *client = client_of(sim, index);
+    struct fl_mqtt_filter one = {.filter = fl_slice_str(filter), .qos = 2};
+    struct fl_mqtt_packet packet = {.type = FL_MQTT_SUBSCRIBE};
+    struct fl_buffer filters = FL_BUFFER(100);
+
+    assert_ok(fl_mqtt_put_filter(&filters, FL_MQTT_SUBSCRIBE, &one));
+    packet.as.subscribe.packet_id = 1;
+    packet.as.subscribe.filters = fl_buffer_slice(&filters);
+    rig_send(client, &packet);
+    fl_buffer_free(&filters);
+    settle_cores(sim);
+    rig_expect(client, FL_MQTT_SUBACK, &packet);
+    assert_int_equal(packet.as.suback.reasons.data[0], 2);
+}
+
+static void run(struct sim *sim, unsigned brokers, uint64_t seed)
 {
     *sim = (struct sim){.seed = seed, .state = seed * 0x9E3779B97F4A7C15U};
-    rig_init(&sim->rig);
-    sim->rig.verdict = FL_BROKER_KEEP;
+    cores_init(&sim->cores, brokers, SLOTS);
+    for (unsigned i = 0; i < brokers; i++)
+        sim->cores.core[i].rig.verdict = (i + seed) % 3 ? FL_BROKER_KEEP : FL_BROKER_ROUTE;
     for (size_t r = 0; r < READERS; r++) {
         join(sim, WRITERS + r, false);
-        assert_int_equal(rig_subscribe(client_of(sim, WRITERS + r), "s/#", 2), 2);
+        subscribe(sim, WRITERS + r, "s/#");
     }
     for (size_t m = 0; m < MEMBERS; m++) {
         join(sim, FIRST_MEMBER + m, false);
-        assert_int_equal(rig_subscribe(client_of(sim, FIRST_MEMBER + m), "$share/g/s/#", 2), 2);
+        subscribe(sim, FIRST_MEMBER + m, "$share/g/s/#");
     }
     for (int i = 0; i < STEPS && !all_written(sim); i++) {
         step(sim);
@@ -420,7 +491,10 @@ static void run(struct sim *sim, uint64_t seed)
             check_counts(sim);
     }
     for (size_t w = 0; w < WRITERS; w++) {
-        settle_some(sim, 0);
+        for (int i = 0; i < 3; i++) {
+            settle_some(sim, 0);
+            settle_cores(sim);
+        }
         if (client_of(sim, w)->conn)
             writer_hear(sim, w);
     }
@@ -428,24 +502,43 @@ static void run(struct sim *sim, uint64_t seed)
         fail_msg("seed %llu: not all was acknowledged", (unsigned long long)sim->seed);
     finish(sim);
     finish_share(sim);
-    rig_free(&sim->rig);
+    cores_free(&sim->cores);
+}
+
+static void run_all(unsigned brokers)
+{
+    struct sim *sim = malloc(sizeof *sim);
+
+    assert_non_null(sim);
+    for (uint64_t seed = 1; seed <= RUNS; seed++)
+        run(sim, brokers, seed);
+    free(sim);
 }
 
 static void acknowledged_messages_reach_persistent_subscribers_in_order(void **state)
 {
-    struct sim *sim = malloc(sizeof *sim);
     (void)state;
+    run_all(1);
+}
 
-    assert_non_null(sim);
-    for (uint64_t seed = 1; seed <= RUNS; seed++)
-        run(sim, seed);
-    free(sim);
+static void and_so_they_do_through_two_brokers(void **state)
+{
+    (void)state;
+    run_all(2);
+}
+
+static void and_through_three(void **state)
+{
+    (void)state;
+    run_all(3);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(acknowledged_messages_reach_persistent_subscribers_in_order),
+        cmocka_unit_test(and_so_they_do_through_two_brokers),
+        cmocka_unit_test(and_through_three),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
