@@ -67,6 +67,8 @@ enum {
 
     /* Connections of the front */
     FL_LIMIT_CONNECTIONS = 100000,
+    FL_LIMIT_WORKERS = 64,          /* threads of the front; one bit each in a set */
+    FL_LIMIT_WORKERS_AUTO = 16,     /* `workers auto` */
     FL_LIMIT_HANDSHAKE_MS = 10000,  /* TLS, and then CONNECT */
     FL_LIMIT_HUB_ANSWER_MS = 20000, /* to a request that came over HTTPS */
     FL_LIMIT_REFUSALS = 4096,       /* kinds of refused messages counted at a time */

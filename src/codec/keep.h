@@ -28,6 +28,7 @@
     F(u32, expiry_s, 0)                                                                            \
     F(i64, expires, 0)                                                                             \
     F(u64, last_seq, 0)                                                                            \
+    F(u8, home, 0) /* the broker that has it */                                                    \
     F(bytes, key, FL_LIMIT_HOST + 1 + FL_LIMIT_MQTT_CLIENT_ID)
 #define FL_KEEP_GONE(F) F(u64, session, 0)
 #define FL_KEEP_SUBSCRIBE(F)                                                                       \
@@ -44,7 +45,7 @@
     F(bytes, topic, FL_LIMIT_MQTT_TOPIC)                                                           \
     F(bytes, properties, FL_LIMIT_MQTT_PROPERTIES)                                                 \
     F(bytes, payload, FL_LIMIT_MQTT_PACKET)
-/* A message that QUEUE and SHARE_QUEUE name. */
+/* A message that QUEUE and TRANSIT name. */
 #define FL_KEEP_MESSAGE(F) F(u64, id, 0) FL_KEEP_BODY(F)
 /* On its way to a session; its packet identifier follows from `seq`. */
 #define FL_KEEP_QUEUE(F)                                                                           \
@@ -62,14 +63,20 @@
 #define FL_KEEP_RELEASED(F) F(u64, session, 0) F(u16, packet_id, 0)
 /* Delayed; `expires` is a span that begins when it is published. */
 #define FL_KEEP_WILL(F) F(u64, session, 0) F(i64, due, 0) FL_KEEP_BODY(F)
-#define FL_KEEP_RETAIN(F) F(bytes, owner, FL_LIMIT_HOST) FL_KEEP_BODY(F)
-#define FL_KEEP_UNRETAIN(F) F(bytes, topic, FL_LIMIT_MQTT_TOPIC)
-/* Waits with a shared subscription, none of whose members is there. */
-#define FL_KEEP_SHARE_QUEUE(F)                                                                     \
-    F(u64, seq, 0)                                                                                 \
+/* Of two about one topic the higher `version` counts, in whatever order they come. */
+#define FL_KEEP_RETAIN(F) F(u64, version, 0) F(bytes, owner, FL_LIMIT_HOST) FL_KEEP_BODY(F)
+#define FL_KEEP_UNRETAIN(F) F(u64, version, 0) F(bytes, topic, FL_LIMIT_MQTT_TOPIC)
+/* On its way from one broker (the low 6 bits of `number`) to the broker `to`, for the sessions
+ * there or for a member of a share; or, with FL_KEEP_LIES, it lies with the share, since no member
+ * is there. `number` is no other's and grows with each that a broker gives. */
+#define FL_KEEP_TRANSIT(F)                                                                         \
+    F(u64, number, 0)                                                                              \
     F(u64, message, 0)                                                                             \
-    F(bytes, share, FL_LIMIT_MQTT_TOPIC)
-#define FL_KEEP_SHARE_DONE(F) F(u64, seq, 0) F(bytes, share, FL_LIMIT_MQTT_TOPIC)
+    F(u8, to, 0)                                                                                   \
+    F(bytes, share, FL_LIMIT_MQTT_TOPIC) /* or empty */
+/* This one and all before it that went from the same broker to the broker `to`; with FL_KEEP_LIES
+ * only this one. What came of it is written together with this. */
+#define FL_KEEP_ARRIVED(F) F(u64, number, 0) F(u8, to, 0)
 
 enum {
     FL_KEEP_NO_LOCAL = 1, /* of SUBSCRIBE */
@@ -78,6 +85,8 @@ enum {
     FL_KEEP_RETAINED = 1, /* of QUEUE */
     FL_KEEP_SENT = 2,
     FL_KEEP_RELEASING = 4,
+
+    FL_KEEP_LIES = 255, /* as a broker */
 };
 
 /* name, value on the disk, fields. Values are append only. */
@@ -95,8 +104,8 @@ enum {
     K(will, 11, FL_KEEP_WILL)                                                                      \
     K(retain, 12, FL_KEEP_RETAIN)                                                                  \
     K(unretain, 13, FL_KEEP_UNRETAIN)                                                              \
-    K(share_queue, 14, FL_KEEP_SHARE_QUEUE)                                                        \
-    K(share_done, 15, FL_KEEP_SHARE_DONE)
+    K(transit, 14, FL_KEEP_TRANSIT)                                                                \
+    K(arrived, 15, FL_KEEP_ARRIVED)
 
 enum fl_keep_type {
 #define FL_KEEP_ENUM(name, value, fields) fl_keep_type_##name = (value),

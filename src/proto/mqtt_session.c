@@ -285,6 +285,22 @@ const struct fl_mqtt_receipt *fl_mqtt_session_receipt(const struct fl_mqtt_sessi
     return receipt->settled ? NULL : receipt;
 }
 
+void fl_mqtt_session_hold(struct fl_mqtt_session *s, uint16_t sequence)
+{
+    fl_assert(fl_mqtt_session_receipt(s, sequence));
+    s->receipts[sequence % FL_LIMIT_MQTT_INFLIGHT].holds++;
+}
+
+bool fl_mqtt_session_unhold(struct fl_mqtt_session *s, uint16_t sequence)
+{
+    struct fl_mqtt_receipt *receipt = &s->receipts[sequence % FL_LIMIT_MQTT_INFLIGHT];
+
+    if (!fl_mqtt_session_receipt(s, sequence) || receipt->holds == 0)
+        return false;
+    receipt->holds--;
+    return true;
+}
+
 const struct fl_mqtt_receipt *fl_mqtt_session_owes(const struct fl_mqtt_session *s,
                                                    uint16_t packet_id)
 {

@@ -26,6 +26,7 @@ struct fl_mqtt_receipt {
     uint16_t packet_id;
     uint8_t qos;
     uint8_t reason;
+    uint8_t holds; /* how many must say yes before the last one settles it */
     bool settled;
 };
 
@@ -83,6 +84,10 @@ FL_MUST_USE enum fl_error fl_mqtt_session_expect(struct fl_mqtt_session *s, uint
 /* The receipt with this number while it is not settled, or NULL. */
 const struct fl_mqtt_receipt *fl_mqtt_session_receipt(const struct fl_mqtt_session *s,
                                                       uint16_t sequence);
+/* One more must say yes. The receipt is not settled. */
+void fl_mqtt_session_hold(struct fl_mqtt_session *s, uint16_t sequence);
+/* One has said yes. True: it was not the last, so it is not to be settled yet. */
+bool fl_mqtt_session_unhold(struct fl_mqtt_session *s, uint16_t sequence);
 /* A receipt with this packet identifier that has not left yet, or NULL. */
 const struct fl_mqtt_receipt *fl_mqtt_session_owes(const struct fl_mqtt_session *s,
                                                    uint16_t packet_id);

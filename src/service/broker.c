@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/broker_internal.h"
+#include "service/broker_remote.h"
 
 #include "base/assert.h"
 
@@ -9,14 +9,21 @@
 #define NO_SLOT UINT32_MAX
 #define SPARE_MAX ((size_t)128 * 1024)
 
+static bool join_group(struct fl_broker *broker, const struct fl_broker_host *host)
+{
+    broker->group = host->group;
+    if (host->group)
+        return fl_broker_remote_create(broker, host->index);
+    return fl_broker_group_create(1, &broker->group, NULL) == FL_OK;
+}
+
 enum fl_error fl_broker_create(const struct fl_broker_host *host, struct fl_broker **broker,
                                struct fl_context *ctx)
 {
     struct fl_broker *made = calloc(1, sizeof *made);
 
     if (!made || fl_topic_index_init(&made->subscriptions) != FL_OK ||
-        fl_topic_index_init(&made->shared) != FL_OK ||
-        fl_topic_index_init(&made->retained) != FL_OK) {
+        fl_topic_index_init(&made->shared) != FL_OK || !join_group(made, host)) {
         fl_broker_free(made);
         return fl_fail(ctx, FL_ENOMEM, "broker: out of memory");
     }
@@ -50,25 +57,11 @@ static void conn_free(struct fl_broker_conn *conn)
     fl_heap_remove(&broker->timers, &conn->timer.node);
     fl_broker_message_unref(conn->will);
     fl_mqtt_session_free(&conn->mqtt);
+    free(conn->answer);
     free(conn);
     device->conn_count--;
     broker->counts.connections--;
     fl_broker_device_release(broker, device);
-}
-
-static void free_retained(void *self, struct fl_topic_entry *entry)
-{
-    struct fl_broker_retained *retained =
-        fl_container_of(entry, struct fl_broker_retained, in_index);
-    struct fl_broker *broker = self;
-
-    if (retained->owner) {
-        retained->owner->retained_count--;
-        fl_broker_device_release(broker, retained->owner);
-    }
-    fl_heap_remove(&broker->timers, &retained->timer.node);
-    fl_broker_message_unref(retained->message);
-    free(retained);
 }
 
 void fl_broker_free(struct fl_broker *broker)
@@ -90,14 +83,14 @@ void fl_broker_free(struct fl_broker *broker)
         fl_broker_session_destroy(broker, fl_container_of(node, struct fl_broker_session, by_key),
                                   0);
     }
-    if (broker->retained.root) {
-        fl_topic_index_each(&broker->retained, free_retained, broker);
-        fl_topic_index_free(&broker->retained);
-    }
     if (broker->subscriptions.root)
         fl_topic_index_free(&broker->subscriptions);
     if (broker->shared.root)
         fl_topic_index_free(&broker->shared);
+    if (broker->remote)
+        fl_broker_remote_free(broker);
+    else
+        fl_broker_group_free(broker->group);
     fl_map_free(&broker->shares);
     fl_map_free(&broker->sessions);
     fl_map_free(&broker->devices);
@@ -161,13 +154,13 @@ static void tell(struct fl_broker *broker)
 
 /* Every verb is between these two. The host is told at the end, when all is consistent, and may
  * then call any verb; inside it may only settle. */
-static void enter(struct fl_broker *broker)
+void fl_broker_enter(struct fl_broker *broker)
 {
     fl_assert(broker->depth == 0);
     broker->depth = 1;
 }
 
-static void leave(struct fl_broker *broker)
+void fl_broker_leave(struct fl_broker *broker)
 {
     broker->depth = 0;
     if (broker->telling)
@@ -201,7 +194,7 @@ struct fl_broker_device *fl_broker_device_get(struct fl_broker *broker, struct f
 
 void fl_broker_device_release(struct fl_broker *broker, struct fl_broker_device *device)
 {
-    if (device->conn_count || device->session_count || device->retained_count)
+    if (device->conn_count || device->session_count)
         return;
     fl_map_remove(&broker->devices, &device->by_name);
     free(device);
@@ -271,10 +264,10 @@ void fl_broker_detach(struct fl_broker_conn *conn, fl_time_t now)
 {
     struct fl_broker *broker = conn->broker;
 
-    enter(broker);
+    fl_broker_enter(broker);
     fl_broker_session_leave(conn, true, now);
     conn_free(conn);
-    leave(broker);
+    fl_broker_leave(broker);
 }
 
 void fl_broker_receive(struct fl_broker_conn *conn, struct fl_slice bytes, fl_time_t now,
@@ -286,13 +279,15 @@ void fl_broker_receive(struct fl_broker_conn *conn, struct fl_slice bytes, fl_ti
     uint64_t promises = broker->keep.promises;
     size_t said_before = conn->mqtt.out.size;
 
-    enter(broker);
-    while (fl_mqtt_session_receive(&conn->mqtt, &left, now, &packet) == FL_OK)
+    fl_broker_enter(broker);
+    while (!conn->answer && fl_mqtt_session_receive(&conn->mqtt, &left, now, &packet) == FL_OK)
         fl_broker_handle(conn, &packet, now);
+    if (conn->answer)
+        conn->mqtt.held = true;
     *taken = conn->mqtt.phase == FL_MQTT_ENDED ? bytes.size : bytes.size - left.size;
     fl_broker_hold_output(conn, promises, said_before);
     fl_broker_touch(conn);
-    leave(broker);
+    fl_broker_leave(broker);
 }
 
 void fl_broker_hold(struct fl_broker_conn *conn)
@@ -323,33 +318,46 @@ void fl_broker_drained(struct fl_broker_conn *conn, fl_time_t now)
 {
     struct fl_broker *broker = conn->broker;
 
-    enter(broker);
+    fl_broker_enter(broker);
     conn->output_told = false;
     if (conn->mqtt.out.size == 0 && conn->mqtt.out.data)
         take_back(broker, &conn->mqtt.out);
     if (conn->session)
         fl_broker_pump(conn->session, now);
     fl_broker_touch(conn);
-    leave(broker);
+    fl_broker_leave(broker);
+}
+
+uint64_t fl_broker_token(const struct fl_broker_conn *conn, uint16_t sequence)
+{
+    return (uint64_t)conn->slot << 40 | (uint64_t)conn->broker->slots[conn->slot].generation << 16 |
+           sequence;
+}
+
+struct fl_broker_conn *fl_broker_conn_of(const struct fl_broker *broker, uint64_t token)
+{
+    uint64_t slot = token >> 40;
+
+    if (slot >= broker->slot_count ||
+        broker->slots[slot].generation != (token >> 16 & GENERATION_MASK))
+        return NULL;
+    return broker->slots[slot].conn;
 }
 
 void fl_broker_settle(struct fl_broker *broker, uint64_t token, uint8_t reason, fl_time_t now)
 {
-    uint64_t slot = token >> 40;
-    struct fl_broker_conn *conn = NULL;
+    struct fl_broker_conn *conn = fl_broker_conn_of(broker, token);
     bool inside = broker->depth != 0;
 
     (void)now;
-    if (slot >= broker->slot_count || !broker->slots[slot].conn ||
-        broker->slots[slot].generation != (token >> 16 & GENERATION_MASK))
+    if (!conn)
         return;
-    conn = broker->slots[slot].conn;
     if (!inside)
-        enter(broker);
+        fl_broker_enter(broker);
     fl_broker_receipt_settle(conn, (uint16_t)token, reason, true);
     fl_broker_touch(conn);
     if (!inside)
-        leave(broker);
+        fl_broker_leave(broker);
 }
 
 static void cut_conn(struct fl_broker_conn *conn, uint8_t reason, const char *why, fl_time_t now)
@@ -371,7 +379,7 @@ uint32_t fl_broker_cut(struct fl_broker *broker, struct fl_slice identity, uint8
 
     if (!device)
         return 0;
-    enter(broker);
+    fl_broker_enter(broker);
     device->conn_count++; /* holds it to the end */
     FL_LIST_EACH(at, &device->conns)
     {
@@ -415,10 +423,10 @@ void fl_broker_publish(struct fl_broker *broker, const struct fl_broker_publish 
         broker->counts.refused++;
         return;
     }
-    enter(broker);
+    fl_broker_enter(broker);
     if (!fl_broker_route(broker, &input, NULL, NULL, now))
         broker->counts.dropped++;
-    leave(broker);
+    fl_broker_leave(broker);
 }
 
 /* Tells the host again of output that may be sent now. */
@@ -440,17 +448,20 @@ void fl_broker_committed(struct fl_broker *broker, uint64_t batch, fl_time_t now
     (void)now;
     if (batch <= broker->keep.committed)
         return;
-    enter(broker);
+    fl_broker_enter(broker);
     broker->keep.committed = batch;
+    if (broker->keep.healed <= batch)
+        broker->keep.healed = 0;
     release_held(broker);
-    leave(broker);
+    fl_broker_leave(broker);
 }
 
 void fl_broker_log_failed(struct fl_broker *broker, uint64_t batch, fl_time_t now)
 {
     (void)now;
-    enter(broker);
+    fl_broker_enter(broker);
     broker->keep.lost = true;
+    broker->keep.period++; /* bodies that went with it must be written again */
     FL_LIST_EACH(at, &broker->keep.held)
     {
         struct fl_broker_conn *conn = fl_container_of(at, struct fl_broker_conn, in_held);
@@ -467,14 +478,15 @@ void fl_broker_log_failed(struct fl_broker *broker, uint64_t batch, fl_time_t no
     if (batch > broker->keep.committed)
         broker->keep.committed = batch;
     release_held(broker);
-    leave(broker);
+    fl_broker_leave(broker);
 }
 
 fl_time_t fl_broker_next_timeout(const struct fl_broker *broker)
 {
     const struct fl_heap_node *first = fl_heap_first(&broker->timers);
+    fl_time_t retained = fl_broker_retained_due(broker);
 
-    return first ? first->due : FL_TIME_NEVER;
+    return first && first->due < retained ? first->due : retained;
 }
 
 /* Keep alive is looked at when the timer is due, not at every packet. */
@@ -496,7 +508,7 @@ static void conn_tick(struct fl_broker_conn *conn, fl_time_t now)
 
 void fl_broker_tick(struct fl_broker *broker, fl_time_t now)
 {
-    enter(broker);
+    fl_broker_enter(broker);
     for (;;) {
         struct fl_heap_node *node = fl_heap_first(&broker->timers);
         struct fl_broker_timer *timer = NULL;
@@ -505,17 +517,16 @@ void fl_broker_tick(struct fl_broker *broker, fl_time_t now)
         timer = fl_container_of(node, struct fl_broker_timer, node);
         if (timer->kind == FL_BROKER_CONN)
             conn_tick(fl_container_of(timer, struct fl_broker_conn, timer), now);
-        else if (timer->kind == FL_BROKER_SESSION)
+        else
             fl_broker_session_tick(broker, fl_container_of(timer, struct fl_broker_session, timer),
                                    now);
-        else
-            fl_broker_retained_remove(broker,
-                                      fl_container_of(timer, struct fl_broker_retained, timer));
     }
-    leave(broker);
+    fl_broker_retained_tick(broker, now);
+    fl_broker_leave(broker);
 }
 
 void fl_broker_count(const struct fl_broker *broker, struct fl_broker_counts *counts)
 {
     *counts = broker->counts;
+    counts->retained = fl_broker_retained_count(broker);
 }

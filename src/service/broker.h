@@ -3,7 +3,7 @@
  * The MQTT broker as an engine: bytes of authenticated connections in, bytes out, routing between.
  * It owns sessions, subscriptions, retained messages and queues; it knows no socket, no clock and
  * no profile: its host feeds it, drains it, and answers what a device may do. One broker serves one
- * loop.
+ * loop; several in one process make a group (service/broker_group.h).
  *
  * A connection is a protocol machine (proto/mqtt_session) that the host attaches to an
  * authenticated identity. Sessions belong to their identity: client identifiers are free, and those
@@ -17,8 +17,8 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "codec/keep.h"
+#include "service/broker_group.h"
 
-struct fl_broker;
 struct fl_broker_conn;
 
 enum fl_broker_right { FL_BROKER_PUBLISH, FL_BROKER_SUBSCRIBE, FL_BROKER_RECEIVE };
@@ -65,6 +65,12 @@ struct fl_broker_host {
      * fl_broker_detach. `why` is for the log. */
     void (*close)(void *self, void *peer, const char *why);
     void *self;
+    /* Of a broker in a group: which of them it is, and how it speaks to broker `to`. False: there
+     * is no room and the note need not arrive; it stays the caller's. What must arrive is always
+     * taken. Only notes it, calls nothing. */
+    struct fl_broker_group *group; /* NULL: it is alone */
+    unsigned index;
+    bool (*post)(void *self, unsigned to, const struct fl_broker_note *note, bool must);
 };
 
 FL_MUST_USE enum fl_error fl_broker_create(const struct fl_broker_host *host,
@@ -114,14 +120,21 @@ void fl_broker_publish(struct fl_broker *broker, const struct fl_broker_publish 
 /* From now on. Before the first fl_broker_attach. `number` tells brokers with one log apart (0 to
  * 63); `utc_offset` is UTC minus the monotonic time, ms. */
 void fl_broker_keep(struct fl_broker *broker, unsigned number, fl_time_t utc_offset);
-/* Makes one record true again; in the order they were written, before the first attach. FL_ENOMEM;
- * a record that fits nothing is ignored. */
+/* Makes one record true again; in the order they were written, before the first attach. Every
+ * broker of a group is given all of them; `mine` is true for SESSION at the broker that the
+ * session's device is at, for TRANSIT, ARRIVED, RETAIN and UNRETAIN at the first, and for the
+ * others always. FL_ENOMEM; a record that fits nothing is ignored. */
 FL_MUST_USE enum fl_error fl_broker_restore(struct fl_broker *broker, const struct fl_keep *record,
-                                            fl_time_t now);
+                                            bool mine, fl_time_t now);
 /* All records have come. Sessions of identities that are not `known` (any more) end. */
 void fl_broker_restored(struct fl_broker *broker,
                         bool (*known)(void *self, struct fl_slice identity), void *self,
                         fl_time_t now);
+
+/* After that has been said to every broker of the group, what they had to say to each other has
+ * been heard, and nothing else: sessions are here for good. A broker that is alone needs it, too.
+ */
+void fl_broker_resumed(struct fl_broker *broker);
 
 /* What has been written down since the last call, to be committed under the number `*batch`. At the
  * end of each round, before output is sent. Empty: nothing. It stays until fl_broker_log_taken. */

@@ -387,7 +387,8 @@ void fl_broker_delivery_reclaim(struct fl_broker *broker, struct fl_broker_sessi
         return; /* where it went, the next records say */
     for (uint32_t i = 0; i < session->window.count; i++) {
         struct fl_broker_entry *entry = fl_broker_entry_at(&session->window, i);
-        if (entry->share && entry->qos == 1 && (all || !fl_list_empty(&entry->share->online)))
+        if (entry->share && entry->qos == 1 &&
+            (all || entry->share->elsewhere || !fl_list_empty(&entry->share->online)))
             pass_on(broker, session, entry, now);
     }
     fl_broker_window_advance(session);
@@ -396,7 +397,7 @@ void fl_broker_delivery_reclaim(struct fl_broker *broker, struct fl_broker_sessi
     session->waiting_qos0 = 0;
     while (waiting.count) {
         struct fl_broker_entry *entry = fl_broker_entry_at(&waiting, 0);
-        if (entry->share && entry->share->members)
+        if (entry->share && (entry->share->members || (all && broker->remote)))
             pass_on(broker, session, entry, now);
         else
             wait(broker, session, entry);

@@ -19,15 +19,18 @@
 #include "service/topic_index.h"
 
 struct fl_broker_message {
-    uint32_t refs;
+    _Atomic uint32_t refs;
     uint32_t topic_size;
     uint32_t properties_size; /* those that travel with it, encoded */
     uint32_t payload_size;
     fl_time_t expires;   /* monotonic, or FL_TIME_NEVER */
-    uint64_t log_id;     /* in the log; 0: not yet */
+    uint64_t version;    /* of the retained store, when it went there */
+    uint64_t log_id;     /* in the log of the one broker that has it with a log; 0: not yet */
     uint32_t log_period; /* in which its body was last written there */
     uint8_t qos;
     bool retain;
+    bool crossed;    /* other threads may have it too */
+    uint8_t owner;   /* the broker that made it: only that one touches log_id and log_period */
     uint8_t bytes[]; /* topic, properties, payload */
 };
 
@@ -77,13 +80,14 @@ struct fl_broker_share {
     struct fl_broker_queue waiting; /* for the first who comes */
     size_t waiting_bytes;
     uint32_t members;
+    uint32_t online_count;
     uint32_t entries; /* on their way by it */
-    uint64_t last_seq;
+    bool elsewhere;   /* members at other brokers are there to take what lies here */
     size_t key_size;
     uint8_t key[];
 };
 
-enum fl_broker_timer_kind { FL_BROKER_CONN, FL_BROKER_SESSION, FL_BROKER_RETAINED };
+enum fl_broker_timer_kind { FL_BROKER_CONN, FL_BROKER_SESSION };
 
 struct fl_broker_timer {
     struct fl_heap_node node;
@@ -96,8 +100,6 @@ struct fl_broker_device {
     struct fl_list sessions; /* longest without a connection first */
     uint32_t conn_count;
     uint32_t session_count;
-    uint32_t retained_count;
-    size_t retained_bytes;
     size_t name_size;
     uint8_t name[];
 };
@@ -108,6 +110,7 @@ struct fl_broker_subscription {
     struct fl_broker_session *session;
     struct fl_broker_share *share; /* or NULL: then it is in the index itself */
     struct fl_list in_share;
+    uint64_t retained_seen; /* its retained messages were those of this version of the store */
     uint32_t id;
     uint8_t qos;
     bool online; /* among the members of its share */
@@ -136,6 +139,7 @@ struct fl_broker_session {
     uint32_t received_capacity;
     uint64_t last_seq; /* of what was queued for it; packet identifiers follow from it */
     uint64_t log_id;   /* it is kept under this number; 0: it ends with its connection */
+    uint8_t home;      /* the broker that has it; while restoring: that had it */
     uint32_t expiry_s;
     fl_time_t expires;
     struct fl_broker_message *will; /* delayed */
@@ -165,6 +169,7 @@ struct fl_broker_conn {
     uint64_t held_batch; /* 0: nothing is held */
     uint64_t next_batch;
     size_t held_bytes;
+    struct fl_broker_answer *answer; /* SUBACK that the other brokers hold up */
     uint32_t slot;
     bool output_told;
     bool close_told;
@@ -173,9 +178,10 @@ struct fl_broker_conn {
 /* What outlives the process (broker_keep.c). */
 struct fl_broker_keep {
     bool on;
-    bool tight;     /* the log has no room: nothing new is promised */
-    bool lost;      /* something could not be written: only a checkpoint helps */
-    bool restoring; /* what is done now was read from the log */
+    bool tight;      /* the log has no room: nothing new is promised */
+    bool lost;       /* something could not be written: only a checkpoint helps */
+    uint64_t healed; /* the batch that ends that checkpoint; 0: nothing is to be healed */
+    bool restoring;  /* what is done now was read from the log */
     struct fl_buffer log;
     uint64_t batch;        /* the one that is open; the first is 1 */
     uint64_t committed;    /* all up to this one */
@@ -190,19 +196,16 @@ struct fl_broker_keep {
             FL_BROKER_NO_WALK,
             FL_BROKER_SESSIONS,
             FL_BROKER_SHARES,
+            FL_BROKER_TURNS,
             FL_BROKER_RETAINEDS
         } at;
         size_t bucket;
     } walk;
     struct fl_map sessions; /* while restoring: by their number */
     struct fl_map messages;
-};
-
-struct fl_broker_retained {
-    struct fl_topic_entry in_index;
-    struct fl_broker_message *message;
-    struct fl_broker_device *owner; /* NULL: the hub itself */
-    struct fl_broker_timer timer;
+    struct fl_map forgotten;               /* topics whose retained message was taken back */
+    struct fl_map transit;                 /* what lies with shares or was between brokers */
+    uint64_t (*arrived)[FL_LIMIT_WORKERS]; /* from, to: up to this number */
 };
 
 struct fl_broker_target {
@@ -228,8 +231,8 @@ struct fl_broker {
     struct fl_topic_index shared;
     struct fl_map shares;
     struct fl_list matched; /* shares that get what is being routed */
-    struct fl_topic_index retained;
-    size_t retained_bytes;
+    struct fl_broker_group *group;
+    struct fl_broker_remote *remote; /* NULL: it is alone, and the group is its own */
     struct fl_heap timers;
     struct fl_list notify; /* connections about which the host is to be told something */
     struct fl_broker_slot *slots;
@@ -259,6 +262,12 @@ struct fl_broker_input {
 };
 
 /* broker.c */
+/* Every verb is between these two: see there. */
+void fl_broker_enter(struct fl_broker *broker);
+void fl_broker_leave(struct fl_broker *broker);
+/* The connection of a token, or NULL when it has gone. */
+struct fl_broker_conn *fl_broker_conn_of(const struct fl_broker *broker, uint64_t token);
+uint64_t fl_broker_token(const struct fl_broker_conn *conn, uint16_t sequence);
 void fl_broker_touch(struct fl_broker_conn *conn); /* it may have something to tell the host */
 void fl_broker_device_release(struct fl_broker *broker, struct fl_broker_device *device);
 void fl_broker_end(struct fl_broker_conn *conn, uint8_t reason, const char *why);
@@ -268,6 +277,9 @@ struct fl_broker_device *fl_broker_device_get(struct fl_broker *broker, struct f
 /* broker_packets.c */
 void fl_broker_handle(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
                       fl_time_t now);
+/* Says SUBACK and sends the retained messages of the filters for which `send` is set. */
+void fl_broker_subscribed(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                          const uint8_t *reasons, const bool *send, size_t count, fl_time_t now);
 
 /* broker_session.c */
 struct fl_broker_session *fl_broker_session_find(struct fl_broker *broker,
@@ -307,7 +319,11 @@ void fl_broker_share_leave(struct fl_broker *broker, struct fl_broker_subscripti
 /* Its client is there: it takes its turns, and what waited or lay with members that are away. */
 void fl_broker_share_online(struct fl_broker *broker, struct fl_broker_subscription *subscription,
                             fl_time_t now);
-void fl_broker_share_offline(struct fl_broker_subscription *subscription);
+void fl_broker_share_offline(struct fl_broker *broker, struct fl_broker_subscription *subscription,
+                             fl_time_t now);
+/* Gives away what lies with members that are away. */
+void fl_broker_share_reclaim(struct fl_broker *broker, struct fl_broker_share *share,
+                             fl_time_t now);
 /* To the member whose turn it is. */
 void fl_broker_share_deliver(struct fl_broker *broker, struct fl_broker_share *share,
                              struct fl_broker_message *message, fl_time_t now);
@@ -391,14 +407,23 @@ void fl_broker_keep_received(struct fl_broker *broker, const struct fl_broker_se
                              uint16_t packet_id);
 void fl_broker_keep_released(struct fl_broker *broker, const struct fl_broker_session *session,
                              uint16_t packet_id);
-void fl_broker_keep_retain(struct fl_broker *broker, const struct fl_broker_retained *retained);
-void fl_broker_keep_unretain(struct fl_broker *broker, struct fl_slice topic);
-void fl_broker_keep_share_queue(struct fl_broker *broker, const struct fl_broker_share *share,
-                                const struct fl_broker_entry *entry);
-void fl_broker_keep_share_done(struct fl_broker *broker, const struct fl_broker_share *share,
-                               const struct fl_broker_entry *entry);
-/* Would routing to these targets promise something that the log has no room for? */
-bool fl_broker_keep_has_room(const struct fl_broker *broker, const struct fl_broker_input *input);
+void fl_broker_keep_retain(struct fl_broker *broker, const struct fl_broker_message *message,
+                           struct fl_slice owner);
+void fl_broker_keep_unretain(struct fl_broker *broker, struct fl_slice topic, uint64_t version);
+/* It lies with the share `key` (`to` FL_KEEP_LIES), or is on its way to the broker `to`, from now
+ * on. Returns its number; 0: it is not kept. */
+uint64_t fl_broker_keep_transit(struct fl_broker *broker, struct fl_slice key, unsigned to,
+                                struct fl_broker_message *message);
+void fl_broker_keep_arrived(struct fl_broker *broker, uint64_t number, unsigned to);
+/* For a checkpoint: the same again. */
+void fl_broker_keep_transit_again(struct fl_broker *broker, uint64_t number, struct fl_slice key,
+                                  unsigned to, struct fl_broker_message *message);
+/* False: routing to the targets that were found, and with `crosses` to other brokers, would promise
+ * something that the log has no room for. */
+bool fl_broker_keep_has_room(const struct fl_broker *broker, const struct fl_broker_input *input,
+                             bool crosses);
+/* The last batch that holds what was done until now. */
+uint64_t fl_broker_keep_last(const struct fl_broker *broker);
 
 /* broker_restore.c */
 void fl_broker_restore_end(struct fl_broker *broker); /* frees what restoring needed */
@@ -425,22 +450,48 @@ bool fl_broker_target_add_id(struct fl_broker_target *target, uint32_t id);
 /* broker_route.c */
 /* True if `topic` is within the limits of a broker. */
 bool fl_broker_topic_fits(struct fl_slice topic);
-/* May this be retained, too? `device` is NULL for the hub itself. */
-bool fl_broker_may_retain(const struct fl_broker *broker, const struct fl_broker_device *device,
-                          const struct fl_broker_input *input);
 /* `from` (or NULL) does not get it by subscriptions that exclude their own. */
 /* False: it was not, since the log has no room for what it would promise. */
 FL_MUST_USE bool fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *input,
                                  struct fl_broker_device *device,
                                  const struct fl_broker_session *from, fl_time_t now);
-/* Makes this the retained message of its topic; with an empty payload there is none. */
-void fl_broker_retain(struct fl_broker *broker, const struct fl_broker_input *input,
-                      struct fl_broker_message *message, struct fl_broker_device *device);
 /* Asks the host and routes a will. */
 void fl_broker_publish_will(struct fl_broker *broker, struct fl_broker_message *will,
                             struct fl_broker_device *device, fl_time_t now);
+/* Among the sessions here, what another broker routed. `homes` not 0: only those that were at one
+ * of these brokers, one bit each. */
+void fl_broker_route_here(struct fl_broker *broker, struct fl_broker_message *message,
+                          uint64_t homes, fl_time_t now);
+
+/* broker_group.c: the store of retained messages, one for all brokers of the group */
+/* May this be retained, too? `device` is NULL for the hub itself. */
+bool fl_broker_may_retain(const struct fl_broker *broker, const struct fl_broker_device *device,
+                          const struct fl_broker_input *input);
+/* Before anybody gets the message: who then finds it in the store is not sent an older one. */
+void fl_broker_retain(struct fl_broker *broker, const struct fl_broker_input *input,
+                      struct fl_broker_message *message, const struct fl_broker_device *device);
+/* Read back from the log: the newest version stays. */
+FL_MUST_USE enum fl_error fl_broker_group_restore(struct fl_broker *broker,
+                                                  struct fl_broker_message *message,
+                                                  const struct fl_broker_device *device);
+void fl_broker_group_forget(struct fl_broker *broker, struct fl_slice topic, uint64_t version);
+/* Writes down what is retained in one bucket of the store. False: there is no such bucket. */
+bool fl_broker_group_walk(struct fl_broker *broker, size_t bucket);
 void fl_broker_send_retained(struct fl_broker *broker, struct fl_broker_subscription *subscription,
                              fl_time_t now);
-void fl_broker_retained_remove(struct fl_broker *broker, struct fl_broker_retained *retained);
+/* The first broker of the group lets them expire. */
+fl_time_t fl_broker_retained_due(const struct fl_broker *broker);
+void fl_broker_retained_tick(struct fl_broker *broker, fl_time_t now);
+uint64_t fl_broker_retained_count(const struct fl_broker *broker);
+unsigned fl_broker_group_count(const struct fl_broker_group *group); /* of brokers */
+/* One session more for the whole group. False: that would be one too many. */
+FL_MUST_USE bool fl_broker_group_session(struct fl_broker_group *group);
+void fl_broker_group_session_gone(struct fl_broker_group *group);
+
+/* broker_message.c again: from now on other threads may have it too. */
+void fl_broker_message_cross(struct fl_broker_message *message);
+/* One of this broker's own; NULL: no memory. */
+struct fl_broker_message *fl_broker_message_copy(const struct fl_broker *broker,
+                                                 const struct fl_broker_message *message);
 
 #endif

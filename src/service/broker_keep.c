@@ -4,7 +4,7 @@
  * checkpoint. Only what outlives a connection: sessions with an expiry, what is on its way to them
  * with QoS 1 or 2, and retained messages.
  */
-#include "service/broker_internal.h"
+#include "service/broker_remote.h"
 
 #define NUMBERS 6 /* bits of a number that tell brokers apart */
 
@@ -50,20 +50,23 @@ static fl_time_t to_utc(const struct fl_broker *broker, fl_time_t monotonic)
         (to).payload = fl_broker_message_payload(message);                                         \
     } while (0)
 
-/* Its body, once in each period of the log. Returns its number. */
+/* Its body, once in each period of the log; of another broker's message each time. Returns its
+ * number. */
 static uint64_t put_message(struct fl_broker *broker, struct fl_broker_message *message)
 {
     struct fl_keep record = {.type = fl_keep_type_message};
+    bool is_own = message->owner == broker->host.index;
 
-    if (message->log_period == broker->keep.period)
+    if (is_own && message->log_period == broker->keep.period)
         return message->log_id;
-    if (!message->log_id)
-        message->log_id = new_id(broker);
-    message->log_period = broker->keep.period;
-    record.as.message.id = message->log_id;
+    record.as.message.id = is_own && message->log_id ? message->log_id : new_id(broker);
     BODY(record.as.message, message, to_utc(broker, message->expires));
     put(broker, &record, PROMISE);
-    return message->log_id;
+    if (is_own) {
+        message->log_id = record.as.message.id;
+        message->log_period = broker->keep.period;
+    }
+    return record.as.message.id;
 }
 
 static void put_session(struct fl_broker *broker, const struct fl_broker_session *session,
@@ -76,6 +79,7 @@ static void put_session(struct fl_broker *broker, const struct fl_broker_session
     record.as.session.expiry_s = session->expiry_s;
     record.as.session.expires = session->conn ? FL_TIME_NEVER : to_utc(broker, session->expires);
     record.as.session.last_seq = session->last_seq;
+    record.as.session.home = session->home;
     record.as.session.key = fl_slice(session->key, session->key_size);
     put(broker, &record, PROMISE);
     if (!session->will || session->conn)
@@ -256,57 +260,68 @@ void fl_broker_keep_released(struct fl_broker *broker, const struct fl_broker_se
 
 /* --- retained messages and shares --- */
 
-void fl_broker_keep_retain(struct fl_broker *broker, const struct fl_broker_retained *retained)
+void fl_broker_keep_retain(struct fl_broker *broker, const struct fl_broker_message *message,
+                           struct fl_slice owner)
 {
     struct fl_keep record = {.type = fl_keep_type_retain};
-    const struct fl_broker_message *message = retained->message;
 
     if (!is_on(broker))
         return;
-    if (retained->owner)
-        record.as.retain.owner = fl_slice(retained->owner->name, retained->owner->name_size);
+    record.as.retain.version = message->version;
+    record.as.retain.owner = owner;
     BODY(record.as.retain, message, to_utc(broker, message->expires));
     put(broker, &record, PROMISE);
 }
 
-void fl_broker_keep_unretain(struct fl_broker *broker, struct fl_slice topic)
+void fl_broker_keep_unretain(struct fl_broker *broker, struct fl_slice topic, uint64_t version)
 {
-    struct fl_keep record = {.type = fl_keep_type_unretain, .as.unretain.topic = topic};
+    struct fl_keep record = {.type = fl_keep_type_unretain,
+                             .as.unretain = {.version = version, .topic = topic}};
 
     if (is_on(broker))
         put(broker, &record, PROMISE);
 }
 
-void fl_broker_keep_share_queue(struct fl_broker *broker, const struct fl_broker_share *share,
-                                const struct fl_broker_entry *entry)
+void fl_broker_keep_transit_again(struct fl_broker *broker, uint64_t number, struct fl_slice key,
+                                  unsigned to, struct fl_broker_message *message)
 {
-    struct fl_keep record = {.type = fl_keep_type_share_queue};
+    struct fl_keep record = {.type = fl_keep_type_transit};
 
-    if (!is_on(broker))
+    if (!is_on(broker) || !number)
         return;
-    record.as.share_queue.seq = entry->seq;
-    record.as.share_queue.message = put_message(broker, entry->message);
-    record.as.share_queue.share = key_of(share);
+    record.as.transit.number = number;
+    record.as.transit.message = put_message(broker, message);
+    record.as.transit.to = (uint8_t)to;
+    record.as.transit.share = key;
     put(broker, &record, PROMISE);
 }
 
-void fl_broker_keep_share_done(struct fl_broker *broker, const struct fl_broker_share *share,
-                               const struct fl_broker_entry *entry)
+uint64_t fl_broker_keep_transit(struct fl_broker *broker, struct fl_slice key, unsigned to,
+                                struct fl_broker_message *message)
 {
-    struct fl_keep record = {.type = fl_keep_type_share_done};
+    uint64_t number = is_on(broker) && message->qos ? new_id(broker) : 0;
 
-    if (!is_on(broker))
-        return;
-    record.as.share_done.seq = entry->seq;
-    record.as.share_done.share = key_of(share);
-    put(broker, &record, NOTE);
+    fl_broker_keep_transit_again(broker, number, key, to, message);
+    return number;
 }
 
-bool fl_broker_keep_has_room(const struct fl_broker *broker, const struct fl_broker_input *input)
+void fl_broker_keep_arrived(struct fl_broker *broker, uint64_t number, unsigned to)
 {
-    if (!broker->keep.tight || !is_on(broker))
+    struct fl_keep record = {.type = fl_keep_type_arrived,
+                             .as.arrived = {.number = number, .to = (uint8_t)to}};
+
+    if (is_on(broker) && number)
+        put(broker, &record, NOTE);
+}
+
+bool fl_broker_keep_has_room(const struct fl_broker *broker, const struct fl_broker_input *input,
+                             bool crosses)
+{
+    const struct fl_broker_keep *keep = &broker->keep;
+
+    if (!is_on(broker) || (!keep->tight && !keep->lost && !keep->healed))
         return true;
-    if (input->retain || (input->qos && !fl_list_empty(&broker->matched)))
+    if (input->retain || (input->qos && (crosses || !fl_list_empty(&broker->matched))))
         return false;
     for (size_t i = 0; i < broker->target_count; i++)
         if (broker->targets[i].session->log_id && broker->targets[i].qos && input->qos)
@@ -355,6 +370,11 @@ void fl_broker_log_tight(struct fl_broker *broker, bool tight)
     broker->keep.tight = tight;
 }
 
+uint64_t fl_broker_keep_last(const struct fl_broker *broker)
+{
+    return broker->keep.log.size ? broker->keep.batch : broker->keep.batch - 1;
+}
+
 bool fl_broker_log_lost(const struct fl_broker *broker)
 {
     return broker->keep.lost;
@@ -367,65 +387,89 @@ void fl_broker_checkpoint(struct fl_broker *broker)
     struct fl_broker_keep *keep = &broker->keep;
 
     keep->period++;
+    if (keep->lost)
+        keep->healed = UINT64_MAX;
     keep->lost = false;
     keep->walk.at = FL_BROKER_SESSIONS;
     keep->walk.bucket = 0;
 }
 
-static void walk_share(struct fl_broker *broker, const struct fl_broker_share *share)
+static void walk_queue(struct fl_broker *broker, struct fl_slice key,
+                       const struct fl_broker_queue *waiting)
 {
-    for (uint32_t i = 0; i < share->waiting.count; i++)
-        fl_broker_keep_share_queue(broker, share, fl_broker_entry_at(&share->waiting, i));
+    for (uint32_t i = 0; i < waiting->count; i++) {
+        const struct fl_broker_entry *entry = fl_broker_entry_at(waiting, i);
+        fl_broker_keep_transit_again(broker, entry->seq, key, FL_KEEP_LIES, entry->message);
+    }
 }
 
-static void walk_retained(void *self, struct fl_topic_entry *entry)
+static bool walk_session(struct fl_broker *broker, size_t bucket)
 {
-    fl_broker_keep_retain(self, fl_container_of(entry, struct fl_broker_retained, in_index));
-}
-
-static void walk_node(struct fl_broker *broker, struct fl_map_node *node)
-{
-    struct fl_broker_session *session = NULL;
-
-    switch (broker->keep.walk.at) {
-    case FL_BROKER_SESSIONS:
-        session = fl_container_of(node, struct fl_broker_session, by_key);
+    if (bucket >= broker->sessions.bucket_count)
+        return false;
+    for (struct fl_map_node *node = broker->sessions.buckets[bucket]; node; node = node->next) {
+        struct fl_broker_session *session = fl_container_of(node, struct fl_broker_session, by_key);
         if (session->log_id)
             fl_broker_keep_whole(broker, session);
-        break;
-    case FL_BROKER_SHARES:
-        walk_share(broker, fl_container_of(node, struct fl_broker_share, by_key));
-        break;
-    case FL_BROKER_RETAINEDS:
-        fl_topic_index_at(node, walk_retained, broker);
-        break;
-    case FL_BROKER_NO_WALK:
-        break;
     }
+    return true;
+}
+
+static bool walk_share(struct fl_broker *broker, size_t bucket)
+{
+    if (bucket >= broker->shares.bucket_count)
+        return false;
+    for (struct fl_map_node *node = broker->shares.buckets[bucket]; node; node = node->next) {
+        const struct fl_broker_share *share = fl_container_of(node, struct fl_broker_share, by_key);
+        walk_queue(broker, key_of(share), &share->waiting);
+    }
+    return true;
+}
+
+static bool walk_turns(struct fl_broker *broker, size_t bucket)
+{
+    const struct fl_map *interests = broker->remote ? &broker->remote->interests : NULL;
+
+    if (bucket == 0 && broker->remote)
+        fl_broker_remote_walk(broker);
+    if (!interests || bucket >= interests->bucket_count)
+        return false;
+    for (struct fl_map_node *node = interests->buckets[bucket]; node; node = node->next) {
+        const struct fl_broker_interest *interest =
+            fl_container_of(node, struct fl_broker_interest, by_name);
+        if (interest->turns)
+            walk_queue(broker, fl_broker_message_topic(interest->name), &interest->turns->waiting);
+    }
+    return true;
+}
+
+/* The store is one for all: the first broker writes it. */
+static bool walk_retained(struct fl_broker *broker, size_t bucket)
+{
+    return broker->host.index == 0 && fl_broker_group_walk(broker, bucket);
 }
 
 /* Buckets only ever double: going on at the same place after that, each node is still met, some
  * twice, which is harmless. What came since the beginning is in the log anyway. */
 bool fl_broker_checkpoint_step(struct fl_broker *broker, size_t bytes)
 {
+    static bool (*const walks[])(struct fl_broker * broker, size_t bucket) = {
+        [FL_BROKER_SESSIONS] = walk_session,
+        [FL_BROKER_SHARES] = walk_share,
+        [FL_BROKER_TURNS] = walk_turns,
+        [FL_BROKER_RETAINEDS] = walk_retained,
+    };
     struct fl_broker_keep *keep = &broker->keep;
-    const struct fl_map *maps[] = {[FL_BROKER_SESSIONS] = &broker->sessions,
-                                   [FL_BROKER_SHARES] = &broker->shares,
-                                   [FL_BROKER_RETAINEDS] = &broker->retained.nodes};
     size_t until = keep->log.size + bytes;
 
     while (keep->walk.at != FL_BROKER_NO_WALK && keep->log.size < until) {
-        const struct fl_map *map = maps[keep->walk.at];
-
-        if (keep->walk.bucket < map->bucket_count) {
-            struct fl_map_node *node = map->buckets[keep->walk.bucket++];
-            for (; node; node = node->next)
-                walk_node(broker, node);
+        if (walks[keep->walk.at](broker, keep->walk.bucket++))
             continue;
-        }
         keep->walk.bucket = 0;
         keep->walk.at =
             keep->walk.at == FL_BROKER_RETAINEDS ? FL_BROKER_NO_WALK : keep->walk.at + 1;
     }
+    if (keep->walk.at == FL_BROKER_NO_WALK && keep->healed == UINT64_MAX)
+        keep->healed = keep->batch;
     return keep->walk.at == FL_BROKER_NO_WALK;
 }

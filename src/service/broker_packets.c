@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/broker_internal.h"
+#include "service/broker_remote.h"
 
 #include "base/str.h"
 
@@ -207,12 +207,6 @@ static uint8_t judge_publish(struct fl_broker_conn *conn, const struct fl_broker
     return 0;
 }
 
-static uint64_t token_of(const struct fl_broker_conn *conn, uint16_t sequence)
-{
-    return (uint64_t)conn->slot << 40 | (uint64_t)conn->broker->slots[conn->slot].generation << 16 |
-           sequence;
-}
-
 /* The receipt of a publish of QoS 1 or 2. False: there is nothing more to do with it. */
 static bool take_receipt(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
                          enum fl_broker_claim *claim, uint16_t *sequence)
@@ -280,7 +274,7 @@ static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
     } else {
         reason = FL_MQTT_IMPLEMENTATION;
         verdict = broker->host.publish(broker->host.self, conn->peer, &publish,
-                                       input.qos ? token_of(conn, sequence) : 0, &reason);
+                                       input.qos ? fl_broker_token(conn, sequence) : 0, &reason);
         if (verdict == FL_BROKER_REFUSE) {
             broker->counts.refused++;
         } else if (claim == FL_BROKER_CLAIM_NEW &&
@@ -292,6 +286,8 @@ static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
             refused(conn, "publish", input.topic, reason);
         }
     }
+    if (broker->remote && input.qos && verdict != FL_BROKER_REFUSE)
+        fl_broker_remote_hold(conn, sequence, claim == FL_BROKER_CLAIM_NEW);
     if (input.qos && verdict != FL_BROKER_KEEP)
         fl_broker_receipt_settle(conn, sequence, verdict == FL_BROKER_REFUSE ? reason : 0,
                                  must_know);
@@ -395,8 +391,18 @@ static void on_subscribe(struct fl_broker_conn *conn, const struct fl_mqtt_packe
         reasons[count++] =
             reason >= 0x80 && conn->mqtt.version == FL_MQTT_3 ? FL_MQTT_UNSPECIFIED : reason;
     }
+    if (!conn->broker->remote ||
+        !fl_broker_remote_hold_answer(conn, packet, reasons, send, count, now))
+        fl_broker_subscribed(conn, packet, reasons, send, count, now);
+}
+
+void fl_broker_subscribed(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
+                          const uint8_t *reasons, const bool *send, size_t count, fl_time_t now)
+{
+    struct fl_slice left = packet->as.subscribe.filters;
+    struct fl_mqtt_filter filter = {0};
+
     answer_subscribe(conn, packet, reasons, count);
-    left = packet->as.subscribe.filters;
     for (size_t i = 0; i < count && fl_mqtt_next_filter(&left, packet->type, &filter); i++) {
         struct fl_broker_subscription *subscription =
             send[i] ? fl_broker_subscription_find(conn->session, filter.filter) : NULL;

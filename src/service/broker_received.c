@@ -93,7 +93,7 @@ void fl_broker_receipt_settle(struct fl_broker_conn *conn, uint16_t sequence, ui
     const struct fl_mqtt_receipt *receipt = fl_mqtt_session_receipt(&conn->mqtt, sequence);
     struct fl_broker_received *received = NULL;
 
-    if (!receipt)
+    if (!receipt || (reason < 0x80 && fl_mqtt_session_unhold(&conn->mqtt, sequence)))
         return;
     if (receipt->qos == 2 && conn->session)
         received = find(conn->session, receipt->packet_id);

@@ -4,7 +4,7 @@
  * again. While restoring, everything on its way to a session lies in its window, in the order of
  * its numbers; in the end what was never sent moves to where things wait.
  */
-#include "service/broker_internal.h"
+#include "service/broker_remote.h"
 
 #include <stdlib.h>
 
@@ -26,7 +26,14 @@ static struct numbered *find(const struct fl_map *map, uint64_t number)
     return node ? fl_container_of(node, struct numbered, node) : NULL;
 }
 
-static struct numbered *add(struct fl_broker *broker, struct fl_map *map, uint64_t number)
+/* New numbers are higher than any that was ever given. */
+static void note_id(struct fl_broker *broker, uint64_t number)
+{
+    if ((number | NUMBERS_MASK) > (broker->keep.last_id | NUMBERS_MASK))
+        broker->keep.last_id = (number & ~NUMBERS_MASK) | (broker->keep.last_id & NUMBERS_MASK);
+}
+
+static struct numbered *add(struct fl_map *map, uint64_t number)
 {
     struct numbered *made = calloc(1, sizeof *made);
 
@@ -37,8 +44,6 @@ static struct numbered *add(struct fl_broker *broker, struct fl_map *map, uint64
         free(made);
         return NULL;
     }
-    if ((number | NUMBERS_MASK) > (broker->keep.last_id | NUMBERS_MASK))
-        broker->keep.last_id = (number & ~NUMBERS_MASK) | (broker->keep.last_id & NUMBERS_MASK);
     return made;
 }
 
@@ -102,6 +107,16 @@ static void end_session(struct fl_broker *broker, struct numbered *numbered, fl_
     drop(&broker->keep.sessions, numbered);
 }
 
+/* All of it follows, also what could not be read before for want of a body. */
+static void forget_queue(struct fl_broker_session *session)
+{
+    fl_broker_queue_free(&session->window);
+    free(session->received);
+    session->received = NULL;
+    session->received_count = 0;
+    session->received_capacity = 0;
+}
+
 static enum fl_error make_session(struct fl_broker *broker, const struct fl_keep_session *record,
                                   struct fl_slice identity, struct fl_slice client_id,
                                   fl_time_t now, struct numbered **made)
@@ -116,7 +131,7 @@ static enum fl_error make_session(struct fl_broker *broker, const struct fl_keep
     old = fl_broker_session_find(broker, device, client_id);
     if (old && find(&broker->keep.sessions, old->log_id))
         end_session(broker, find(&broker->keep.sessions, old->log_id), now);
-    *made = add(broker, &broker->keep.sessions, record->id);
+    *made = add(&broker->keep.sessions, record->id);
     error = *made ? fl_broker_session_create(broker, device, client_id, now, &(*made)->session)
                   : FL_ENOMEM;
     if (error == FL_OK)
@@ -148,6 +163,9 @@ static enum fl_error on_session(struct fl_broker *broker, const struct fl_keep *
     if (error)
         return error == FL_ELIMIT ? FL_OK : error;
     session = numbered->session;
+    if (record->whole)
+        forget_queue(session);
+    session->home = record->home < FL_LIMIT_WORKERS ? record->home : 0;
     session->expiry_s = record->expiry_s < FL_LIMIT_MQTT_SESSION_EXPIRY_S
                             ? record->expiry_s
                             : FL_LIMIT_MQTT_SESSION_EXPIRY_S;
@@ -211,12 +229,16 @@ static enum fl_error on_unsubscribe(struct fl_broker *broker, const struct fl_ke
 static enum fl_error on_will(struct fl_broker *broker, const struct fl_keep *keep, fl_time_t now)
 {
     const struct fl_keep_will *record = &keep->as.will;
-    const struct fl_broker_input input = INPUT_OF(record);
+    struct fl_broker_input input = INPUT_OF(record);
     struct fl_broker_session *session = session_of(broker, record->session);
     struct fl_broker_message *will = NULL;
-    enum fl_error error = session ? body_of(broker, &input, &will) : FL_ENOTFOUND;
+    enum fl_error error = FL_ENOTFOUND;
 
     (void)now;
+    if (input.expires < 0 || input.expires > (fl_time_t)UINT32_MAX * 1000)
+        input.expires = FL_TIME_NEVER; /* a span; longer than MQTT can say */
+    if (session)
+        error = body_of(broker, &input, &will);
     if (error)
         return error == FL_ENOMEM ? error : FL_OK;
     fl_broker_message_unref(session->will);
@@ -243,7 +265,7 @@ static enum fl_error on_message(struct fl_broker *broker, const struct fl_keep *
     if (error)
         return error == FL_ENOMEM ? error : FL_OK;
     message->log_id = record->id;
-    numbered = add(broker, &broker->keep.messages, record->id);
+    numbered = add(&broker->keep.messages, record->id);
     if (!numbered) {
         fl_broker_message_unref(message);
         return FL_ENOMEM;
@@ -371,14 +393,32 @@ static enum fl_error on_released(struct fl_broker *broker, const struct fl_keep 
 
 /* --- retained messages and shares --- */
 
+/* A topic whose retained message was taken back: an older one may still come. */
+struct forgotten {
+    struct fl_map_node node;
+    uint64_t version;
+    size_t size;
+    uint8_t topic[];
+};
+
+static struct forgotten *forgotten_of(const struct fl_broker *broker, struct fl_slice topic)
+{
+    struct fl_map_node *node = fl_map_find(&broker->keep.forgotten, topic);
+
+    return node ? fl_container_of(node, struct forgotten, node) : NULL;
+}
+
 static enum fl_error on_retain(struct fl_broker *broker, const struct fl_keep *keep, fl_time_t now)
 {
     const struct fl_keep_retain *record = &keep->as.retain;
     struct fl_broker_input input = INPUT_OF(record);
+    const struct forgotten *forgotten = forgotten_of(broker, record->topic);
     struct fl_broker_device *owner = NULL;
     struct fl_broker_message *message = NULL;
     enum fl_error error = FL_OK;
 
+    if (forgotten && forgotten->version > record->version)
+        return FL_OK;
     input.expires = to_monotonic(broker, record->expires);
     if (input.expires <= now)
         input.payload = fl_slice(NULL, 0); /* over: there is none any more */
@@ -388,14 +428,11 @@ static enum fl_error on_retain(struct fl_broker *broker, const struct fl_keep *k
         error = owner ? FL_OK : FL_ENOMEM;
     }
     if (error == FL_OK) {
-        if (owner)
-            owner->conn_count++;
-        fl_broker_retain(broker, &input, message, owner);
-        if (owner) {
-            owner->conn_count--;
-            fl_broker_device_release(broker, owner);
-        }
+        message->version = record->version;
+        error = fl_broker_group_restore(broker, message, owner);
     }
+    if (owner)
+        fl_broker_device_release(broker, owner);
     fl_broker_message_unref(message);
     return error == FL_ENOMEM ? error : FL_OK;
 }
@@ -403,87 +440,194 @@ static enum fl_error on_retain(struct fl_broker *broker, const struct fl_keep *k
 static enum fl_error on_unretain(struct fl_broker *broker, const struct fl_keep *keep,
                                  fl_time_t now)
 {
-    const struct fl_broker_input input = {.topic = keep->as.unretain.topic, .retain = true};
+    const struct fl_keep_unretain *record = &keep->as.unretain;
+    struct forgotten *forgotten = forgotten_of(broker, record->topic);
 
     (void)now;
-    if (fl_broker_topic_fits(input.topic))
-        fl_broker_retain(broker, &input, NULL, NULL);
+    if (!fl_broker_topic_fits(record->topic))
+        return FL_OK;
+    if (!forgotten) {
+        forgotten = calloc(1, sizeof *forgotten + record->topic.size);
+        if (!forgotten)
+            return FL_ENOMEM;
+        forgotten->size = record->topic.size;
+        if (forgotten->size)
+            memcpy(forgotten->topic, record->topic.data, forgotten->size);
+        if (fl_map_add(&broker->keep.forgotten, &forgotten->node,
+                       fl_slice(forgotten->topic, forgotten->size)) != FL_OK) {
+            free(forgotten);
+            return FL_ENOMEM;
+        }
+    }
+    if (record->version > forgotten->version)
+        forgotten->version = record->version;
+    fl_broker_group_forget(broker, record->topic, record->version);
     return FL_OK;
 }
 
-static struct fl_broker_share *share_of(const struct fl_broker *broker, struct fl_slice key)
-{
-    struct fl_map_node *node = fl_map_find(&broker->shares, key);
+/* What lay with a share, or was between brokers, goes on in the end, in the order of the numbers.
+ */
+struct lying {
+    struct fl_map_node node;
+    uint64_t number;
+    uint8_t to;
+    struct fl_broker_message *message;
+    size_t key_size;
+    uint8_t key[];
+};
 
-    return node ? fl_container_of(node, struct fl_broker_share, by_key) : NULL;
+static struct lying *lying_of(const struct fl_broker *broker, uint64_t number)
+{
+    struct fl_map_node *node = fl_map_find(&broker->keep.transit, fl_slice(&number, sizeof number));
+
+    return node ? fl_container_of(node, struct lying, node) : NULL;
 }
 
-static enum fl_error on_share_queue(struct fl_broker *broker, const struct fl_keep *keep,
-                                    fl_time_t now)
+static void lying_free(struct fl_broker *broker, struct lying *lying)
 {
-    const struct fl_keep_share_queue *record = &keep->as.share_queue;
-    struct fl_broker_share *share = share_of(broker, record->share);
+    fl_map_remove(&broker->keep.transit, &lying->node);
+    fl_broker_message_unref(lying->message);
+    free(lying);
+}
+
+static enum fl_error on_transit(struct fl_broker *broker, const struct fl_keep *keep, fl_time_t now)
+{
+    const struct fl_keep_transit *record = &keep->as.transit;
     const struct numbered *body = find(&broker->keep.messages, record->message);
-    struct fl_broker_entry entry = {.seq = record->seq};
+    struct lying *made = NULL;
+    struct fl_slice inner = {0};
 
     (void)now;
-    if (!share || !body || share->waiting.count >= FL_LIMIT_MQTT_QUEUE ||
-        record->seq <= share->last_seq)
+    if (!body || !record->number || lying_of(broker, record->number) ||
+        (record->to >= FL_LIMIT_WORKERS && record->to != FL_KEEP_LIES) ||
+        (record->to == FL_KEEP_LIES && record->share.size == 0) ||
+        (record->share.size && !fl_mqtt_share_filter(record->share, &inner)))
         return FL_OK;
-    entry.message = fl_broker_message_ref(body->message);
-    entry.qos = body->message->qos;
-    if (!fl_broker_queue_push(&share->waiting, &entry)) {
-        fl_broker_entry_free(&entry);
+    made = calloc(1, sizeof *made + record->share.size);
+    if (!made)
+        return FL_ENOMEM;
+    made->number = record->number;
+    made->to = record->to;
+    made->key_size = record->share.size;
+    if (made->key_size)
+        memcpy(made->key, record->share.data, record->share.size);
+    if (fl_map_add(&broker->keep.transit, &made->node,
+                   fl_slice(&made->number, sizeof made->number)) != FL_OK) {
+        free(made);
         return FL_ENOMEM;
     }
-    share->last_seq = record->seq;
-    share->waiting_bytes += fl_broker_entry_cost(&entry);
+    made->message = fl_broker_message_ref(body->message);
     return FL_OK;
 }
 
-static enum fl_error on_share_done(struct fl_broker *broker, const struct fl_keep *keep,
-                                   fl_time_t now)
+static enum fl_error on_arrived(struct fl_broker *broker, const struct fl_keep *keep, fl_time_t now)
 {
-    struct fl_broker_share *share = share_of(broker, keep->as.share_done.share);
+    const struct fl_keep_arrived *record = &keep->as.arrived;
+    struct lying *lying = lying_of(broker, record->number);
+    unsigned from = record->number & NUMBERS_MASK;
 
     (void)now;
-    /* They are taken in their order. */
-    while (share && share->waiting.count &&
-           fl_broker_entry_at(&share->waiting, 0)->seq <= keep->as.share_done.seq) {
-        struct fl_broker_entry *entry = fl_broker_entry_at(&share->waiting, 0);
-
-        share->waiting_bytes -= fl_broker_entry_cost(entry);
-        fl_broker_entry_free(entry);
-        fl_broker_queue_drop_first(&share->waiting);
-    }
+    if (record->to == FL_KEEP_LIES && lying)
+        lying_free(broker, lying);
+    if (record->to >= FL_LIMIT_WORKERS)
+        return FL_OK;
+    /* That it left may be read later than that it arrived. */
+    if (!broker->keep.arrived)
+        broker->keep.arrived = calloc(FL_LIMIT_WORKERS, sizeof broker->keep.arrived[0]);
+    if (!broker->keep.arrived)
+        return FL_ENOMEM;
+    if (record->number > broker->keep.arrived[from][record->to])
+        broker->keep.arrived[from][record->to] = record->number;
     return FL_OK;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct lying *first = *(struct lying *const *)a;
+    const struct lying *second = *(struct lying *const *)b;
+
+    return first->number < second->number ? -1 : first->number > second->number;
+}
+
+/* Of a broker that is alone. */
+static void resume(struct fl_broker *broker, const struct lying *lying, fl_time_t now)
+{
+    struct fl_map_node *node = fl_map_find(&broker->shares, fl_slice(lying->key, lying->key_size));
+
+    fl_broker_keep_arrived(broker, lying->number, lying->to);
+    if (lying->key_size == 0)
+        fl_broker_route_here(broker, lying->message, (uint64_t)1 << lying->to, now);
+    else if (node)
+        fl_broker_share_deliver(broker, fl_container_of(node, struct fl_broker_share, by_key),
+                                lying->message, now);
+}
+
+static bool has_arrived(const struct fl_broker *broker, const struct lying *lying)
+{
+    return lying->to != FL_KEEP_LIES && broker->keep.arrived &&
+           broker->keep.arrived[lying->number & NUMBERS_MASK][lying->to] >= lying->number;
+}
+
+static bool resume_all(struct fl_broker *broker, fl_time_t now)
+{
+    size_t count = broker->keep.transit.count;
+    struct lying **all = count ? malloc(count * sizeof(struct lying *)) : NULL;
+    size_t i = 0;
+
+    if (!all)
+        return count == 0;
+    for (struct fl_map_node *node = fl_map_next(&broker->keep.transit, NULL); node;
+         node = fl_map_next(&broker->keep.transit, node))
+        all[i++] = fl_container_of(node, struct lying, node);
+    qsort(all, count, sizeof(struct lying *), by_number);
+    for (i = 0; i < count; i++) {
+        if (has_arrived(broker, all[i])) {
+            lying_free(broker, all[i]);
+            continue;
+        }
+        if (broker->remote)
+            fl_broker_remote_resume(broker, fl_slice(all[i]->key, all[i]->key_size), all[i]->to,
+                                    all[i]->number, all[i]->message, now);
+        else
+            resume(broker, all[i], now);
+        lying_free(broker, all[i]);
+    }
+    free(all);
+    return true;
 }
 
 /* --- all of it --- */
 
-enum fl_error fl_broker_restore(struct fl_broker *broker, const struct fl_keep *record,
+/* What another broker has read must not be given again either. */
+static void note_ids(struct fl_broker *broker, const struct fl_keep *record)
+{
+    if (record->type == fl_keep_type_session)
+        note_id(broker, record->as.session.id);
+    else if (record->type == fl_keep_type_message)
+        note_id(broker, record->as.message.id);
+    else if (record->type == fl_keep_type_transit)
+        note_id(broker, record->as.transit.number);
+    else if (record->type == fl_keep_type_arrived)
+        note_id(broker, record->as.arrived.number);
+}
+
+enum fl_error fl_broker_restore(struct fl_broker *broker, const struct fl_keep *record, bool mine,
                                 fl_time_t now)
 {
     static enum fl_error (*const on[])(struct fl_broker * broker, const struct fl_keep *keep,
                                        fl_time_t now) = {
-        [fl_keep_type_session] = on_session,
-        [fl_keep_type_gone] = on_gone,
-        [fl_keep_type_subscribe] = on_subscribe,
-        [fl_keep_type_unsubscribe] = on_unsubscribe,
-        [fl_keep_type_message] = on_message,
-        [fl_keep_type_queue] = on_queue,
-        [fl_keep_type_done] = on_done,
-        [fl_keep_type_release] = on_release,
-        [fl_keep_type_received] = on_received,
-        [fl_keep_type_released] = on_released,
-        [fl_keep_type_will] = on_will,
-        [fl_keep_type_retain] = on_retain,
-        [fl_keep_type_unretain] = on_unretain,
-        [fl_keep_type_share_queue] = on_share_queue,
-        [fl_keep_type_share_done] = on_share_done,
+        [fl_keep_type_session] = on_session,     [fl_keep_type_gone] = on_gone,
+        [fl_keep_type_subscribe] = on_subscribe, [fl_keep_type_unsubscribe] = on_unsubscribe,
+        [fl_keep_type_message] = on_message,     [fl_keep_type_queue] = on_queue,
+        [fl_keep_type_done] = on_done,           [fl_keep_type_release] = on_release,
+        [fl_keep_type_received] = on_received,   [fl_keep_type_released] = on_released,
+        [fl_keep_type_will] = on_will,           [fl_keep_type_retain] = on_retain,
+        [fl_keep_type_unretain] = on_unretain,   [fl_keep_type_transit] = on_transit,
+        [fl_keep_type_arrived] = on_arrived,
     };
 
-    return on[record->type](broker, record, now);
+    note_ids(broker, record);
+    return mine ? on[record->type](broker, record, now) : FL_OK;
 }
 
 void fl_broker_restore_end(struct fl_broker *broker)
@@ -496,6 +640,18 @@ void fl_broker_restore_end(struct fl_broker *broker)
             drop(maps[i], fl_container_of(node, struct numbered, node));
         fl_map_free(maps[i]);
     }
+    for (struct fl_map_node *node = fl_map_next(&broker->keep.transit, NULL); node;
+         node = fl_map_next(&broker->keep.transit, NULL))
+        lying_free(broker, fl_container_of(node, struct lying, node));
+    fl_map_free(&broker->keep.transit);
+    free(broker->keep.arrived);
+    broker->keep.arrived = NULL;
+    for (struct fl_map_node *node = fl_map_next(&broker->keep.forgotten, NULL); node;
+         node = fl_map_next(&broker->keep.forgotten, NULL)) {
+        fl_map_remove(&broker->keep.forgotten, node);
+        free(fl_container_of(node, struct forgotten, node));
+    }
+    fl_map_free(&broker->keep.forgotten);
 }
 
 /* What was never sent is the end of the window: it waits instead. */
@@ -528,8 +684,8 @@ void fl_broker_restored(struct fl_broker *broker,
 {
     struct fl_map_node *next = NULL;
 
-    fl_broker_restore_end(broker);
     broker->keep.restoring = false;
+    fl_broker_enter(broker);
     for (struct fl_map_node *node = fl_map_next(&broker->sessions, NULL); node; node = next) {
         struct fl_broker_session *session = fl_container_of(node, struct fl_broker_session, by_key);
 
@@ -543,5 +699,22 @@ void fl_broker_restored(struct fl_broker *broker,
             session->expires = now + (fl_time_t)session->expiry_s * 1000;
         fl_broker_arm(broker, &session->timer,
                       session->expires < session->will_due ? session->expires : session->will_due);
+    }
+    if (!resume_all(broker, now))
+        broker->counts.dropped += broker->keep.transit.count;
+    fl_broker_restore_end(broker);
+    fl_broker_leave(broker);
+}
+
+void fl_broker_resumed(struct fl_broker *broker)
+{
+    for (struct fl_map_node *node = fl_map_next(&broker->sessions, NULL); node;
+         node = fl_map_next(&broker->sessions, node)) {
+        struct fl_broker_session *session = fl_container_of(node, struct fl_broker_session, by_key);
+
+        if (session->home == broker->host.index)
+            continue;
+        session->home = (uint8_t)broker->host.index;
+        fl_broker_keep_session(broker, session);
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/broker_internal.h"
+#include "service/broker_remote.h"
 
 #include "base/assert.h"
 
@@ -43,7 +43,7 @@ static bool make_room(struct fl_broker *broker, struct fl_broker_device *device,
         oldest->expires = now;
         fl_broker_session_tick(broker, oldest, now);
     }
-    return broker->sessions.count < FL_LIMIT_MQTT_SESSIONS;
+    return fl_broker_group_session(broker->group);
 }
 
 enum fl_error fl_broker_session_create(struct fl_broker *broker, struct fl_broker_device *device,
@@ -58,20 +58,18 @@ enum fl_error fl_broker_session_create(struct fl_broker *broker, struct fl_broke
         return FL_ELIMIT;
     made = calloc(1, sizeof *made + name.size);
     if (!made)
-        return FL_ENOMEM;
+        goto fail;
     memcpy(made->key, name.data, name.size);
     made->key_size = name.size;
+    made->home = (uint8_t)broker->host.index;
     made->timer.kind = FL_BROKER_SESSION;
     made->expires = FL_TIME_NEVER;
     made->will_due = FL_TIME_NEVER;
-    if (fl_heap_set(&broker->timers, &made->timer.node, FL_TIME_NEVER) != FL_OK) {
-        free(made);
-        return FL_ENOMEM;
-    }
+    if (fl_heap_set(&broker->timers, &made->timer.node, FL_TIME_NEVER) != FL_OK)
+        goto fail;
     if (fl_map_add(&broker->sessions, &made->by_key, fl_slice(made->key, name.size)) != FL_OK) {
         fl_heap_remove(&broker->timers, &made->timer.node);
-        free(made);
-        return FL_ENOMEM;
+        goto fail;
     }
     fl_list_init(&made->subscriptions);
     made->device = device;
@@ -80,6 +78,10 @@ enum fl_error fl_broker_session_create(struct fl_broker *broker, struct fl_broke
     broker->counts.sessions++;
     *session = made;
     return FL_OK;
+fail:
+    fl_broker_group_session_gone(broker->group);
+    free(made);
+    return FL_ENOMEM;
 }
 
 /* Its shared subscriptions take their turns, or not any more. */
@@ -97,7 +99,7 @@ static void set_online(struct fl_broker *broker, struct fl_broker_session *sessi
         if (online)
             fl_broker_share_online(broker, subscription, now);
         else
-            fl_broker_share_offline(subscription);
+            fl_broker_share_offline(broker, subscription, now);
     }
 }
 
@@ -126,6 +128,7 @@ void fl_broker_session_destroy(struct fl_broker *broker, struct fl_broker_sessio
     fl_list_remove(&session->in_device);
     device->session_count--;
     broker->counts.sessions--;
+    fl_broker_group_session_gone(broker->group);
     free(session);
     fl_broker_device_release(broker, device);
 }
@@ -213,11 +216,17 @@ enum fl_error fl_broker_subscribe(struct fl_broker *broker, struct fl_broker_ses
     memcpy(made->filter, filter.data, filter.size);
     made->filter_size = filter.size;
     made->session = session;
+    if (broker->remote && fl_broker_remote_enter(broker, filter) != FL_OK) {
+        free(made);
+        return FL_ENOMEM;
+    }
     if (fl_mqtt_share_filter(filter, &inner))
         error = fl_broker_share_enter(broker, made, inner);
     else
         error = fl_topic_index_add(&broker->subscriptions, filter, &made->in_index);
     if (error != FL_OK) {
+        if (broker->remote)
+            fl_broker_remote_exit(broker, filter);
         free(made);
         return error;
     }
@@ -239,5 +248,7 @@ void fl_broker_unsubscribe(struct fl_broker *broker, struct fl_broker_subscripti
     fl_list_remove(&subscription->in_session);
     subscription->session->subscription_count--;
     broker->counts.subscriptions--;
+    if (broker->remote)
+        fl_broker_remote_exit(broker, fl_slice(subscription->filter, subscription->filter_size));
     free(subscription);
 }

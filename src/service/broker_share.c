@@ -3,9 +3,10 @@
  * Shared subscriptions: each message goes to one member, in turn. A member that cannot take it now
  * is passed over while another can. Nothing lies with members that are away while another is there:
  * what was not sent to them, and what of QoS 1 they did not acknowledge, goes on. When nobody is
- * there it waits with the share itself.
+ * there it waits with the share itself. In a group of brokers it waits at the share's home
+ * (broker_turns.c), and what nobody here can take goes back there.
  */
-#include "service/broker_internal.h"
+#include "service/broker_remote.h"
 
 #include <stdlib.h>
 
@@ -62,6 +63,8 @@ enum fl_error fl_broker_share_enter(struct fl_broker *broker,
     share->members++;
     subscription->share = share;
     fl_list_push(&share->offline, &subscription->in_share);
+    if (broker->remote)
+        fl_broker_remote_share(broker, share, 0);
     return FL_OK;
 }
 
@@ -71,7 +74,11 @@ void fl_broker_share_leave(struct fl_broker *broker, struct fl_broker_subscripti
 
     fl_list_remove(&subscription->in_share);
     subscription->share = NULL;
-    if (--share->members)
+    share->online_count -= subscription->online;
+    share->members--;
+    if (broker->remote)
+        fl_broker_remote_share(broker, share, 0);
+    if (share->members)
         return;
     fl_topic_index_remove(&broker->shared, &share->in_index);
     fl_map_remove(&broker->shares, &share->by_key);
@@ -111,8 +118,7 @@ static struct fl_broker_subscription *pick(struct fl_broker *broker, struct fl_b
 static void hold(struct fl_broker *broker, struct fl_broker_share *share,
                  struct fl_broker_message *message)
 {
-    struct fl_broker_entry entry = {
-        .message = message, .qos = message->qos, .seq = share->last_seq + 1};
+    struct fl_broker_entry entry = {.message = message, .qos = message->qos};
     size_t bytes = fl_broker_entry_cost(&entry);
 
     if (message->qos == 0)
@@ -124,9 +130,9 @@ static void hold(struct fl_broker *broker, struct fl_broker_share *share,
         return;
     }
     (void)fl_broker_message_ref(message);
-    share->last_seq++;
     share->waiting_bytes += bytes;
-    fl_broker_keep_share_queue(broker, share, &entry);
+    fl_broker_entry_at(&share->waiting, share->waiting.count - 1)->seq = fl_broker_keep_transit(
+        broker, fl_slice(share->key, share->key_size), FL_KEEP_LIES, message);
 }
 
 void fl_broker_share_deliver(struct fl_broker *broker, struct fl_broker_share *share,
@@ -135,6 +141,10 @@ void fl_broker_share_deliver(struct fl_broker *broker, struct fl_broker_share *s
     struct fl_broker_subscription *member = pick(broker, share, message);
     struct fl_broker_target target = {.share = share};
 
+    if (!member && broker->remote) {
+        fl_broker_remote_back(broker, share, message, now);
+        return;
+    }
     if (!member && !fl_list_empty(&share->online)) {
         broker->counts.refused++; /* none of those who are there may have it */
         return;
@@ -152,8 +162,7 @@ void fl_broker_share_deliver(struct fl_broker *broker, struct fl_broker_share *s
     fl_broker_deliver(broker, &target, message, now);
 }
 
-/* What lies with members that are away. */
-static void reclaim_all(struct fl_broker *broker, struct fl_broker_share *share, fl_time_t now)
+void fl_broker_share_reclaim(struct fl_broker *broker, struct fl_broker_share *share, fl_time_t now)
 {
     FL_LIST_EACH(at, &share->offline)
     {
@@ -175,24 +184,31 @@ void fl_broker_share_online(struct fl_broker *broker, struct fl_broker_subscript
     fl_list_remove(&subscription->in_share);
     fl_list_push(&share->online, &subscription->in_share);
     subscription->online = true;
-    reclaim_all(broker, share, now);
+    share->online_count++;
+    fl_broker_share_reclaim(broker, share, now);
+    if (broker->remote)
+        fl_broker_remote_share(broker, share, now);
     waiting = share->waiting;
     share->waiting = (struct fl_broker_queue){0};
     share->waiting_bytes = 0;
     while (waiting.count) {
         struct fl_broker_entry *entry = fl_broker_entry_at(&waiting, 0);
-        fl_broker_keep_share_done(broker, share, entry);
+        fl_broker_keep_arrived(broker, entry->seq, FL_KEEP_LIES);
         fl_broker_share_deliver(broker, share, entry->message, now);
         fl_broker_entry_free(entry);
         fl_broker_queue_drop_first(&waiting);
     }
 }
 
-void fl_broker_share_offline(struct fl_broker_subscription *subscription)
+void fl_broker_share_offline(struct fl_broker *broker, struct fl_broker_subscription *subscription,
+                             fl_time_t now)
 {
     struct fl_broker_share *share = subscription->share;
 
     subscription->online = false;
+    share->online_count--;
     fl_list_remove(&subscription->in_share);
     fl_list_push(&share->offline, &subscription->in_share);
+    if (broker->remote)
+        fl_broker_remote_share(broker, share, now);
 }

@@ -143,7 +143,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char hello[] = "\x10\x14\0\4MQTT\5\2\0\x3c\0\0\7victim1"
                                 "\x82\x07\0\1\0\0\1#\1";
     struct world world = {.now = 1000};
-    struct fl_broker_host host = {may, publish, will, refused, output, connected, ended, &world};
+    struct fl_broker_host host = {.may = may,
+                                  .publish = publish,
+                                  .will = will,
+                                  .refused = refused,
+                                  .output = output,
+                                  .connected = connected,
+                                  .close = ended,
+                                  .self = &world};
     struct fl_slice in = fl_slice(data, size);
 
     if (size > 65536 || fl_broker_create(&host, &world.broker, NULL) != FL_OK)

@@ -108,8 +108,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t batch = 0;
 
     while (fl_keep_decode(&in, &record, NULL) == FL_OK)
-        fl_assert(fl_broker_restore(broker, &record, 10) == FL_OK);
+        fl_assert(fl_broker_restore(broker, &record, true, 10) == FL_OK);
     fl_broker_restored(broker, NULL, NULL, 10);
+    fl_broker_resumed(broker);
     fl_broker_tick(broker, 40);
     join(broker, "a");
     join(broker, "b");
@@ -124,7 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     next = made();
     while (in.size) {
         fl_assert(fl_keep_decode(&in, &record, NULL) == FL_OK);
-        fl_assert(fl_broker_restore(next, &record, 60) == FL_OK);
+        fl_assert(fl_broker_restore(next, &record, true, 60) == FL_OK);
     }
     fl_broker_restored(next, NULL, NULL, 60);
     fl_broker_count(next, &after);

@@ -34,9 +34,10 @@ static inline void log_rig_start(struct log_rig *lr)
     while (in.size) {
         if (fl_keep_decode(&in, &record, &ctx) != FL_OK)
             fail_msg("the log: %s", ctx.text);
-        assert_ok(fl_broker_restore(lr->rig.broker, &record, lr->rig.now));
+        assert_ok(fl_broker_restore(lr->rig.broker, &record, true, lr->rig.now));
     }
     fl_broker_restored(lr->rig.broker, log_rig_known, lr, lr->rig.now);
+    fl_broker_resumed(lr->rig.broker);
 }
 
 static inline void log_rig_init(struct log_rig *lr)
@@ -81,7 +82,7 @@ static inline void log_rig_crash(struct log_rig *lr)
     fl_buffer_clear(&lr->pending);
     lr->batch = 0;
     lr->rig.token_count = 0;
-    rig_make_broker(&lr->rig);
+    rig_make_broker(&lr->rig, NULL, 0, NULL);
     log_rig_start(lr);
 }
 

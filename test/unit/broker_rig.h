@@ -132,7 +132,10 @@ static inline void rig_close(void *self, void *peer, const char *why)
     (void)snprintf(client->why, sizeof client->why, "%s", why);
 }
 
-static inline void rig_make_broker(struct rig *rig)
+/* As one of a group, or with NULLs alone. */
+static inline void rig_make_broker(struct rig *rig, struct fl_broker_group *group, unsigned index,
+                                   bool (*post)(void *self, unsigned to,
+                                                const struct fl_broker_note *note, bool must))
 {
     struct fl_broker_host host = {
         .may = rig_may,
@@ -143,15 +146,26 @@ static inline void rig_make_broker(struct rig *rig)
         .connected = rig_connected,
         .close = rig_close,
         .self = rig,
+        .group = group,
+        .index = index,
+        .post = group ? post : NULL,
     };
 
     assert_ok(fl_broker_create(&host, &rig->broker, NULL));
 }
 
+static inline void rig_init_in(struct rig *rig, struct fl_broker_group *group, unsigned index,
+                               bool (*post)(void *self, unsigned to,
+                                            const struct fl_broker_note *note, bool must))
+{
+    *rig = (struct rig){.now = 1000000};
+    rig_make_broker(rig, group, index, post);
+}
+
 static inline void rig_init(struct rig *rig)
 {
     *rig = (struct rig){.now = 1000000};
-    rig_make_broker(rig);
+    rig_make_broker(rig, NULL, 0, NULL);
 }
 
 /* Tells the broker what was written, until nothing more comes. */

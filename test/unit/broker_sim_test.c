@@ -3,13 +3,15 @@
  * Many clients in disorder, from a seed: writers that number their messages, drop and start again
  * from the first unacknowledged, or with QoS 2 go on where they were; readers with persistent
  * sessions that drop, stall and acknowledge late and out of order; members of one share; noise.
- * What was written with QoS 2 must be read exactly once. The same with a log, of which a part is
- * always not on stable storage yet, and a process that dies. A failure prints its seed.
+ * What was written with QoS 2 must be read exactly once. With one broker, and with several whose
+ * clients are mixed and whose notes to each other are on their way for a while, through tiny rings.
+ * The same with a log, of which a part is always not on stable storage yet, and a process that
+ * dies. A failure prints its seed.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "test/unit/broker_log_rig.h"
+#include "test/unit/cores_log_rig.h"
 
 enum {
     WRITERS = 6,
@@ -21,7 +23,8 @@ enum {
     MESSAGES = 60,
     STEPS = 12000,
     LATE = 64,
-    RUNS = 25
+    RUNS = 20,
+    SLOTS = 4
 };
 
 enum stage { UNSENT, SENT, RELEASED, DONE };
@@ -42,8 +45,8 @@ struct reader {
 };
 
 struct sim {
-    struct log_rig log;
-    bool mortal; /* the broker has a log, and dies now and then */
+    struct cores_log log;
+    bool mortal; /* the brokers have a log, and die now and then */
     unsigned crashes;
     struct writer writers[WRITERS];
     struct reader readers[READERS];
@@ -68,42 +71,46 @@ static enum fl_mqtt_version version_of(size_t index)
 
 static struct rig_client *client_of(struct sim *sim, size_t index)
 {
-    return &sim->log.rig.clients[index];
+    return &sim->log.cores.core[index % sim->log.cores.count].rig.clients[index];
+}
+
+/* Who is connected to a broker that cannot get rid of what it has to say is not read. */
+static bool is_heard(struct sim *sim, size_t index)
+{
+    return !core_is_busy(&sim->log.cores.core[index % sim->log.cores.count]);
+}
+
+/* What is said to a client and between brokers waits for the log, some of it more than once. */
+static void settle_cores(struct sim *sim)
+{
+    cores_settle(&sim->log.cores);
+    for (int i = 0; sim->mortal && i < 4; i++) {
+        cores_log_commit(&sim->log);
+        cores_settle(&sim->log.cores);
+    }
 }
 
 static void commit(struct sim *sim)
 {
     if (sim->mortal)
-        log_rig_commit(&sim->log);
+        cores_log_commit(&sim->log);
 }
 
 static void join(struct sim *sim, size_t index, bool clean)
 {
+    struct rig *rig = &sim->log.cores.core[index % sim->log.cores.count].rig;
     char name[16];
 
     struct rig_client *client = NULL;
     struct fl_mqtt_packet packet;
 
     (void)snprintf(name, sizeof name, "dev-%zu", index);
-    client = rig_attach(&sim->log.rig, index, name);
+    client = rig_attach(rig, index, name);
     packet = rig_connect_packet(version_of(index), name, clean);
     rig_send_connect(client, &packet);
     commit(sim);
     rig_expect(client, FL_MQTT_CONNACK, &packet);
     assert_int_equal(packet.as.connack.reason, 0);
-}
-
-static void subscribe(struct sim *sim, size_t index, const char *words, uint8_t qos)
-{
-    struct fl_mqtt_filter filter = {.filter = fl_slice_str(words), .qos = qos};
-    struct fl_mqtt_packet packet = {.type = FL_MQTT_SUBSCRIBE};
-    struct fl_buffer filters = FL_BUFFER(100);
-
-    assert_ok(fl_mqtt_put_filter(&filters, FL_MQTT_SUBSCRIBE, &filter));
-    packet.as.subscribe.packet_id = 1;
-    packet.as.subscribe.filters = fl_buffer_slice(&filters);
-    rig_send(client_of(sim, index), &packet);
-    fl_buffer_free(&filters);
 }
 
 static void write_one(struct sim *sim, size_t w, unsigned number, bool dup)
@@ -190,7 +197,8 @@ static void writer_step(struct sim *sim, size_t w)
         rig_drop(client);
     } else if (below(sim, 20) == 0) {
         rig_drop(client); /* with what it did not hear */
-    } else if (writer->next < MESSAGES && writer->next < writer->acknowledged + 15) {
+    } else if (writer->next < MESSAGES && writer->next < writer->acknowledged + 15 &&
+               is_heard(sim, w)) {
         writer->stages[writer->next] = SENT;
         write_one(sim, w, writer->next, false);
         writer->next++;
@@ -328,7 +336,7 @@ static void finish_share(struct sim *sim)
         for (size_t m = 0; m < MEMBERS; m++) {
             if (!client_of(sim, FIRST_MEMBER + m)->conn)
                 join(sim, FIRST_MEMBER + m, false);
-            commit(sim);
+            settle_cores(sim);
             member_hear(sim, m);
         }
     for (size_t w = 0; w < WRITERS; w++)
@@ -336,6 +344,16 @@ static void finish_share(struct sim *sim)
             if (sim->shared[w][i] == 0 || (w >= EXACT && sim->shared[w][i] != 1))
                 fail_msg("seed %llu: the share got message %zu of writer %zu %u times",
                          (unsigned long long)sim->seed, i, w, sim->shared[w][i]);
+}
+
+/* While its last SUBACK is held up, nothing more is taken. */
+static void say_maybe(struct rig_client *client, const struct fl_mqtt_packet *packet)
+{
+    struct fl_buffer bytes = FL_BUFFER(1000);
+
+    assert_ok(fl_mqtt_encode(packet, client->version, 1000, &bytes));
+    (void)rig_say(client, fl_buffer_slice(&bytes));
+    fl_buffer_free(&bytes);
 }
 
 static void noise_step(struct sim *sim, size_t n)
@@ -351,7 +369,14 @@ static void noise_step(struct sim *sim, size_t n)
     } else if (client->closed || below(sim, 5) == 0) {
         rig_drop(client);
     } else if (below(sim, 2)) {
-        subscribe(sim, WRITERS + READERS + n, words[below(sim, 5)], 1);
+        struct fl_mqtt_filter filter = {.filter = fl_slice_str(words[below(sim, 5)]), .qos = 1};
+        struct fl_mqtt_packet packet = {.type = FL_MQTT_SUBSCRIBE};
+        struct fl_buffer filters = FL_BUFFER(100);
+        assert_ok(fl_mqtt_put_filter(&filters, FL_MQTT_SUBSCRIBE, &filter));
+        packet.as.subscribe.packet_id = 1;
+        packet.as.subscribe.filters = fl_buffer_slice(&filters);
+        say_maybe(client, &packet);
+        fl_buffer_free(&filters);
     } else {
         for (size_t i = 0; i < sizeof junk; i++)
             junk[i] = (uint8_t)below(sim, 256);
@@ -361,28 +386,36 @@ static void noise_step(struct sim *sim, size_t n)
 
 static void settle_some(struct sim *sim, size_t keep)
 {
-    struct rig *rig = &sim->log.rig;
-
-    while (rig->token_count > keep) {
-        size_t pick = below(sim, (uint32_t)rig->token_count);
-        uint64_t token = rig->tokens[pick];
-        rig->tokens[pick] = rig->tokens[--rig->token_count];
-        fl_broker_settle(rig->broker, token, 0, rig->now);
-        rig_flush(rig);
+    for (unsigned i = 0; i < sim->log.cores.count; i++) {
+        struct rig *rig = &sim->log.cores.core[i].rig;
+        while (rig->token_count > keep) {
+            size_t pick = below(sim, (uint32_t)rig->token_count);
+            uint64_t token = rig->tokens[pick];
+            rig->tokens[pick] = rig->tokens[--rig->token_count];
+            fl_broker_settle(rig->broker, token, 0, rig->now);
+            rig_flush(rig);
+        }
     }
 }
 
 static void check_counts(struct sim *sim)
 {
-    struct fl_broker_counts counts;
     uint64_t connections = 0;
+    uint64_t sessions = 0;
+    uint64_t subscriptions = 0;
 
-    for (size_t i = 0; i < RIG_CLIENTS; i++)
-        connections += sim->log.rig.clients[i].conn != NULL;
-    fl_broker_count(sim->log.rig.broker, &counts);
-    assert_int_equal(counts.connections, connections);
-    assert_true(counts.sessions <= FIRST_MEMBER + MEMBERS);
-    assert_true(counts.subscriptions >= READERS);
+    for (unsigned c = 0; c < sim->log.cores.count; c++) {
+        struct fl_broker_counts counts;
+        for (size_t i = 0; i < RIG_CLIENTS; i++)
+            connections += sim->log.cores.core[c].rig.clients[i].conn != NULL;
+        fl_broker_count(sim->log.cores.core[c].rig.broker, &counts);
+        connections -= counts.connections;
+        sessions += counts.sessions;
+        subscriptions += counts.subscriptions;
+    }
+    assert_int_equal(connections, 0);
+    assert_true(sessions <= FIRST_MEMBER + MEMBERS);
+    assert_true(subscriptions >= READERS);
 }
 
 static bool all_written(struct sim *sim)
@@ -391,6 +424,25 @@ static bool all_written(struct sim *sim)
         if (sim->writers[w].acknowledged < MESSAGES)
             return false;
     return true;
+}
+
+/* A few notes arrive, a few brokers end a round. */
+static void pass_time(struct sim *sim)
+{
+    struct cores *cores = &sim->log.cores;
+    fl_time_t now = cores->core[0].rig.now + below(sim, 20);
+
+    for (unsigned i = 0; i < cores->count; i++) {
+        struct core *core = &cores->core[i];
+        unsigned from = below(sim, cores->count);
+        core->rig.now = now;
+        fl_broker_tick(core->rig.broker, now);
+        rig_flush(&core->rig);
+        if (from != i && below(sim, 2))
+            (void)core_hear(core, from, 1 + below(sim, 3));
+        if (below(sim, 2))
+            core_round(core);
+    }
 }
 
 static void step(struct sim *sim)
@@ -407,28 +459,7 @@ static void step(struct sim *sim)
         member_step(sim, what - FIRST_MEMBER);
     else
         settle_some(sim, below(sim, 8));
-    sim->log.rig.now += below(sim, 20);
-    fl_broker_tick(sim->log.rig.broker, sim->log.rig.now);
-    rig_flush(&sim->log.rig);
-}
-
-/* What the log and the process do meanwhile. */
-static void fate(struct sim *sim)
-{
-    uint32_t what = below(sim, 400);
-
-    if (what < 130) {
-        log_rig_commit(&sim->log);
-    } else if (what < 260) {
-        log_rig_write(&sim->log);
-    } else if (what == 398) {
-        log_rig_checkpoint(&sim->log, 1 + below(sim, 5000));
-    } else if (what == 399) {
-        log_rig_crash(&sim->log);
-        for (size_t r = 0; r < READERS; r++)
-            sim->readers[r].late_count = 0;
-        sim->crashes++;
-    }
+    pass_time(sim);
 }
 
 /* Everybody comes back and reads to the end. */
@@ -438,6 +469,7 @@ static void finish(struct sim *sim)
         rig_drop(client_of(sim, WRITERS + r));
         sim->readers[r].late_count = 0;
         join(sim, WRITERS + r, false);
+        settle_cores(sim);
         for (int round = 0; round < 100; round++) {
             commit(sim);
             reader_hear(sim, r, true);
@@ -449,29 +481,64 @@ static void finish(struct sim *sim)
     }
 }
 
-static void begin(struct sim *sim, uint64_t seed, bool mortal)
+static void subscribe(struct sim *sim, size_t index, const char *filter)
 {
-    struct fl_mqtt_packet packet;
+    struct rig_client *client = client_of(sim, index);
+    struct fl_mqtt_filter one = {.filter = fl_slice_str(filter), .qos = 2};
+    struct fl_mqtt_packet packet = {.type = FL_MQTT_SUBSCRIBE};
+    struct fl_buffer filters = FL_BUFFER(100);
 
-    *sim = (struct sim){.seed = seed, .state = seed * 0x9E3779B97F4A7C15U, .mortal = mortal};
-    if (mortal)
-        log_rig_init(&sim->log);
-    else
-        rig_init(&sim->log.rig);
-    sim->log.rig.verdict = FL_BROKER_KEEP;
-    for (size_t i = 0; i < READERS + MEMBERS; i++) {
-        size_t index = i < READERS ? WRITERS + i : FIRST_MEMBER + i - READERS;
+    assert_ok(fl_mqtt_put_filter(&filters, FL_MQTT_SUBSCRIBE, &one));
+    packet.as.subscribe.packet_id = 1;
+    packet.as.subscribe.filters = fl_buffer_slice(&filters);
+    rig_send(client, &packet);
+    fl_buffer_free(&filters);
+    settle_cores(sim);
+    rig_expect(client, FL_MQTT_SUBACK, &packet);
+    assert_int_equal(packet.as.suback.reasons.data[0], 2);
+}
 
-        join(sim, index, false);
-        subscribe(sim, index, i < READERS ? "s/#" : "$share/g/s/#", 2);
-        commit(sim);
-        rig_expect(client_of(sim, index), FL_MQTT_SUBACK, &packet);
+/* What the log and the process do meanwhile. */
+static void fate(struct sim *sim)
+{
+    uint32_t what = below(sim, 400);
+
+    if (what < 130) {
+        cores_log_commit(&sim->log);
+    } else if (what < 260) {
+        cores_log_write(&sim->log, what % sim->log.cores.count);
+    } else if (what == 398) {
+        cores_log_checkpoint(&sim->log, 1 + below(sim, 5000));
+    } else if (what == 399) {
+        cores_log_crash(&sim->log);
+        for (size_t r = 0; r < READERS; r++)
+            sim->readers[r].late_count = 0;
+        sim->crashes++;
     }
 }
 
-static void run(struct sim *sim, uint64_t seed, bool mortal)
+static void begin(struct sim *sim, unsigned brokers, uint64_t seed, bool mortal)
 {
-    begin(sim, seed, mortal);
+    *sim = (struct sim){.seed = seed, .state = seed * 0x9E3779B97F4A7C15U, .mortal = mortal};
+    if (mortal)
+        cores_log_init(&sim->log, brokers, SLOTS);
+    else
+        cores_init(&sim->log.cores, brokers, SLOTS);
+    for (unsigned i = 0; i < brokers; i++)
+        sim->log.cores.core[i].rig.verdict = (i + seed) % 3 ? FL_BROKER_KEEP : FL_BROKER_ROUTE;
+    for (size_t r = 0; r < READERS; r++) {
+        join(sim, WRITERS + r, false);
+        subscribe(sim, WRITERS + r, "s/#");
+    }
+    for (size_t m = 0; m < MEMBERS; m++) {
+        join(sim, FIRST_MEMBER + m, false);
+        subscribe(sim, FIRST_MEMBER + m, "$share/g/s/#");
+    }
+}
+
+static void run(struct sim *sim, unsigned brokers, uint64_t seed, bool mortal)
+{
+    begin(sim, brokers, seed, mortal);
     for (int i = 0; i < STEPS && !all_written(sim); i++) {
         step(sim);
         if (mortal)
@@ -482,7 +549,7 @@ static void run(struct sim *sim, uint64_t seed, bool mortal)
     for (int round = 0; round < 200 && !all_written(sim); round++)
         for (size_t w = 0; w < WRITERS; w++) {
             settle_some(sim, 0);
-            commit(sim);
+            settle_cores(sim);
             if (client_of(sim, w)->conn)
                 writer_hear(sim, w);
         }
@@ -491,19 +558,19 @@ static void run(struct sim *sim, uint64_t seed, bool mortal)
     finish(sim);
     finish_share(sim);
     if (mortal)
-        log_rig_free(&sim->log);
+        cores_log_free(&sim->log);
     else
-        rig_free(&sim->log.rig);
+        cores_free(&sim->log.cores);
 }
 
-static void run_all(bool mortal)
+static void run_all(unsigned brokers, bool mortal)
 {
     struct sim *sim = malloc(sizeof *sim);
     unsigned crashes = 0;
 
     assert_non_null(sim);
     for (uint64_t seed = 1; seed <= RUNS; seed++) {
-        run(sim, seed, mortal);
+        run(sim, brokers, seed, mortal);
         crashes += sim->crashes;
     }
     assert_true(!mortal || crashes > RUNS);
@@ -513,20 +580,48 @@ static void run_all(bool mortal)
 static void acknowledged_messages_reach_persistent_subscribers_in_order(void **state)
 {
     (void)state;
-    run_all(false);
+    run_all(1, false);
+}
+
+static void and_so_they_do_through_two_brokers(void **state)
+{
+    (void)state;
+    run_all(2, false);
+}
+
+static void and_through_three(void **state)
+{
+    (void)state;
+    run_all(3, false);
 }
 
 static void the_same_over_crashes_and_checkpoints(void **state)
 {
     (void)state;
-    run_all(true);
+    run_all(1, true);
+}
+
+static void and_through_two_brokers_that_crash(void **state)
+{
+    (void)state;
+    run_all(2, true);
+}
+
+static void and_through_three_that_crash(void **state)
+{
+    (void)state;
+    run_all(3, true);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(acknowledged_messages_reach_persistent_subscribers_in_order),
+        cmocka_unit_test(and_so_they_do_through_two_brokers),
+        cmocka_unit_test(and_through_three),
         cmocka_unit_test(the_same_over_crashes_and_checkpoints),
+        cmocka_unit_test(and_through_two_brokers_that_crash),
+        cmocka_unit_test(and_through_three_that_crash),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

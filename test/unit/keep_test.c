@@ -42,9 +42,9 @@ static void put_all(struct fl_buffer *out)
         {.type = fl_keep_type_will, .as.will = {.session = 67, .due = 5, .topic = text}},
         {.type = fl_keep_type_retain, .as.retain = {.topic = text, .payload = key}},
         {.type = fl_keep_type_unretain, .as.unretain.topic = text},
-        {.type = fl_keep_type_share_queue,
-         .as.share_queue = {.seq = 3, .message = 131, .share = text}},
-        {.type = fl_keep_type_share_done, .as.share_done = {.seq = 3, .share = text}},
+        {.type = fl_keep_type_transit,
+         .as.transit = {.number = 3, .message = 131, .share = text}},
+        {.type = fl_keep_type_arrived, .as.arrived.number = 3},
     };
 
     for (size_t i = 0; i < sizeof records / sizeof records[0]; i++)
@@ -135,10 +135,11 @@ static void what_is_not_a_record_is_refused(void **state)
         {"\x0a\0\0\0\x02"
          "12345678x",
          14, "gone: 1 bytes too many"},
-        {"\x0a\0\0\0\x0d"
+        {"\x12\0\0\0\x0d"
+         "\1\0\0\0\0\0\0\0"
          "\xff\xff\xff\x7f"
          "abcde",
-         14, "unretain: bad field 'topic'"},
+         22, "unretain: bad field 'topic'"},
     };
     struct fl_keep record;
 
@@ -168,7 +169,7 @@ static void what_does_not_fit_leaves_the_buffer_as_it_was(void **state)
     assert_false(out.failed);
     record.as.unretain.topic = fl_slice(large, 10);
     put(&out, &record);
-    assert_int_equal(out.size, 4 + 1 + 4 + 10);
+    assert_int_equal(out.size, 4 + 1 + 8 + 4 + 10);
     fl_buffer_free(&out);
 }
 

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the brokers of a group share: the store of retained messages. The lock is held to look and
+ * to change, never while anything is sent. Each change has a version: what is still on its way from
+ * another broker is known as older than what a new subscription found here.
+ */
+#include "service/broker_remote.h"
+
+#include "base/assert.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* What one identity retains. */
+struct owner {
+    struct fl_map_node by_name;
+    uint32_t count;
+    size_t bytes;
+    uint8_t name[];
+};
+
+struct retained {
+    struct fl_topic_entry in_index;
+    struct fl_heap_node expiry;
+    struct fl_broker_message *message;
+    struct owner *owner; /* NULL: the hub itself */
+};
+
+struct fl_broker_group {
+    unsigned count;
+    atomic_uint sessions;
+    pthread_mutex_t lock; /* of what follows */
+    struct fl_topic_index index;
+    struct fl_map owners;
+    struct fl_heap expiries;
+    size_t bytes;
+    uint64_t version;
+    atomic_size_t retained;
+    _Atomic fl_time_t due; /* when the first expires */
+};
+
+enum fl_error fl_broker_group_create(unsigned count, struct fl_broker_group **group,
+                                     struct fl_context *ctx)
+{
+    struct fl_broker_group *made = calloc(1, sizeof *made);
+
+    fl_assert(count >= 1 && count <= FL_LIMIT_WORKERS);
+    if (!made || pthread_mutex_init(&made->lock, NULL) != 0) {
+        free(made);
+        return fl_fail(ctx, FL_ENOMEM, "broker: out of memory");
+    }
+    made->count = count;
+    atomic_init(&made->sessions, 0);
+    atomic_init(&made->retained, 0);
+    atomic_init(&made->due, FL_TIME_NEVER);
+    if (fl_topic_index_init(&made->index) != FL_OK) {
+        fl_broker_group_free(made);
+        return fl_fail(ctx, FL_ENOMEM, "broker: out of memory");
+    }
+    *group = made;
+    return FL_OK;
+}
+
+static size_t cost(const struct fl_broker_message *message)
+{
+    return sizeof *message + message->topic_size + message->properties_size + message->payload_size;
+}
+
+static struct retained *find(const struct fl_broker_group *group, struct fl_slice topic)
+{
+    struct fl_topic_entry *entry = fl_topic_index_first(&group->index, topic);
+
+    return entry ? fl_container_of(entry, struct retained, in_index) : NULL;
+}
+
+static struct owner *owner_of(const struct fl_broker_group *group,
+                              const struct fl_broker_device *device)
+{
+    struct fl_map_node *node =
+        device ? fl_map_find(&group->owners, fl_slice(device->name, device->name_size)) : NULL;
+
+    return node ? fl_container_of(node, struct owner, by_name) : NULL;
+}
+
+static struct owner *owner_get(struct fl_broker_group *group, const struct fl_broker_device *device)
+{
+    struct owner *owner = owner_of(group, device);
+
+    if (owner)
+        return owner;
+    owner = calloc(1, sizeof *owner + device->name_size);
+    if (!owner)
+        return NULL;
+    memcpy(owner->name, device->name, device->name_size);
+    if (fl_map_add(&group->owners, &owner->by_name, fl_slice(owner->name, device->name_size)) !=
+        FL_OK) {
+        free(owner);
+        return NULL;
+    }
+    return owner;
+}
+
+static void owner_release(struct fl_broker_group *group, struct owner *owner)
+{
+    if (!owner || owner->count)
+        return;
+    fl_map_remove(&group->owners, &owner->by_name);
+    free(owner);
+}
+
+static void note_due(struct fl_broker_group *group)
+{
+    const struct fl_heap_node *first = fl_heap_first(&group->expiries);
+
+    atomic_store_explicit(&group->due, first ? first->due : FL_TIME_NEVER, memory_order_relaxed);
+}
+
+static void drop(struct fl_broker_group *group, struct retained *retained)
+{
+    size_t bytes = cost(retained->message);
+
+    group->bytes -= bytes;
+    atomic_fetch_sub_explicit(&group->retained, 1, memory_order_relaxed);
+    if (retained->owner) {
+        retained->owner->bytes -= bytes;
+        retained->owner->count--;
+        owner_release(group, retained->owner);
+    }
+    fl_topic_index_remove(&group->index, &retained->in_index);
+    fl_heap_remove(&group->expiries, &retained->expiry);
+    fl_broker_message_unref(retained->message);
+    free(retained);
+}
+
+static void free_one(void *self, struct fl_topic_entry *entry)
+{
+    struct retained *retained = fl_container_of(entry, struct retained, in_index);
+
+    (void)self;
+    fl_broker_message_unref(retained->message);
+    free(retained);
+}
+
+void fl_broker_group_free(struct fl_broker_group *group)
+{
+    struct fl_map_node *next = NULL;
+
+    if (!group)
+        return;
+    if (group->index.root) {
+        fl_topic_index_each(&group->index, free_one, NULL);
+        fl_topic_index_free(&group->index);
+    }
+    for (struct fl_map_node *node = fl_map_next(&group->owners, NULL); node; node = next) {
+        next = fl_map_next(&group->owners, node);
+        free(fl_container_of(node, struct owner, by_name));
+    }
+    fl_map_free(&group->owners);
+    fl_heap_free(&group->expiries);
+    (void)pthread_mutex_destroy(&group->lock);
+    free(group);
+}
+
+unsigned fl_broker_group_count(const struct fl_broker_group *group)
+{
+    return group->count;
+}
+
+/* --- sessions --- */
+
+bool fl_broker_group_session(struct fl_broker_group *group)
+{
+    if (atomic_fetch_add_explicit(&group->sessions, 1, memory_order_relaxed) <
+        FL_LIMIT_MQTT_SESSIONS)
+        return true;
+    fl_broker_group_session_gone(group);
+    return false;
+}
+
+void fl_broker_group_session_gone(struct fl_broker_group *group)
+{
+    (void)atomic_fetch_sub_explicit(&group->sessions, 1, memory_order_relaxed);
+}
+
+/* --- retaining --- */
+
+static bool fits(const struct fl_broker_group *group, const struct fl_broker_device *device,
+                 const struct fl_broker_input *input)
+{
+    size_t bytes = sizeof(struct fl_broker_message) + input->topic.size + input->properties.size +
+                   input->payload.size;
+    const struct owner *owner = owner_of(group, device);
+    const struct retained *old = find(group, input->topic);
+    size_t old_bytes = old ? cost(old->message) : 0;
+    bool is_own = owner && old && old->owner == owner;
+
+    if (atomic_load_explicit(&group->retained, memory_order_relaxed) - (old ? 1 : 0) >=
+            FL_LIMIT_MQTT_RETAINED ||
+        group->bytes - old_bytes + bytes > FL_LIMIT_MQTT_RETAINED_BYTES)
+        return false;
+    return !owner ||
+           (owner->count - is_own < FL_LIMIT_MQTT_DEVICE_RETAINED &&
+            owner->bytes - (is_own ? old_bytes : 0) + bytes <= FL_LIMIT_MQTT_DEVICE_RETAINED_BYTES);
+}
+
+bool fl_broker_may_retain(const struct fl_broker *broker, const struct fl_broker_device *device,
+                          const struct fl_broker_input *input)
+{
+    bool may = true;
+
+    if (!input->retain || input->payload.size == 0)
+        return true;
+    (void)pthread_mutex_lock(&broker->group->lock);
+    may = fits(broker->group, device, input);
+    (void)pthread_mutex_unlock(&broker->group->lock);
+    return may;
+}
+
+static bool store(struct fl_broker_group *group, struct fl_broker_message *message,
+                  const struct fl_broker_device *device)
+{
+    struct retained *retained = calloc(1, sizeof *retained);
+    struct owner *owner = device ? owner_get(group, device) : NULL;
+
+    if (!retained || (device && !owner))
+        goto fail;
+    if (message->expires != FL_TIME_NEVER &&
+        fl_heap_set(&group->expiries, &retained->expiry, message->expires) != FL_OK)
+        goto fail;
+    if (fl_topic_index_add(&group->index, fl_broker_message_topic(message), &retained->in_index) !=
+        FL_OK)
+        goto fail;
+    if (group->count > 1)
+        fl_broker_message_cross(message);
+    retained->message = fl_broker_message_ref(message);
+    retained->owner = owner;
+    group->bytes += cost(message);
+    atomic_fetch_add_explicit(&group->retained, 1, memory_order_relaxed);
+    if (owner) {
+        owner->bytes += cost(message);
+        owner->count++;
+    }
+    return true;
+fail:
+    if (retained)
+        fl_heap_remove(&group->expiries, &retained->expiry);
+    owner_release(group, owner);
+    free(retained);
+    return false;
+}
+
+void fl_broker_retain(struct fl_broker *broker, const struct fl_broker_input *input,
+                      struct fl_broker_message *message, const struct fl_broker_device *device)
+{
+    struct fl_broker_group *group = broker->group;
+    struct retained *old = NULL;
+    fl_time_t due = atomic_load_explicit(&group->due, memory_order_relaxed);
+    bool kept = true;
+    bool had = false;
+
+    (void)pthread_mutex_lock(&group->lock);
+    kept = input->payload.size == 0 || fits(group, device, input);
+    old = find(group, input->topic);
+    message->version = ++group->version;
+    /* An old value is not true any more, also when the new one cannot be kept. */
+    had = old != NULL;
+    if (old)
+        drop(group, old);
+    if (input->payload.size)
+        kept = kept && store(group, message, device);
+    note_due(group);
+    (void)pthread_mutex_unlock(&group->lock);
+    if (!kept)
+        broker->counts.dropped++;
+    if (kept && input->payload.size)
+        fl_broker_keep_retain(broker, message,
+                              device ? fl_slice(device->name, device->name_size)
+                                     : fl_slice(NULL, 0));
+    else if (had)
+        fl_broker_keep_unretain(broker, input->topic, message->version);
+    if (broker->remote && broker->remote->self && message->expires < due) {
+        const struct fl_broker_note note = {.kind = FL_BROKER_NOTE_EXPIRY};
+        /* Lost it costs memory for a while: nobody is sent what has expired. */
+        (void)fl_broker_remote_post(broker, 0, &note, false);
+    }
+}
+
+/* --- what outlives the process --- */
+
+enum fl_error fl_broker_group_restore(struct fl_broker *broker, struct fl_broker_message *message,
+                                      const struct fl_broker_device *device)
+{
+    struct fl_broker_group *group = broker->group;
+    struct retained *old = NULL;
+    enum fl_error error = FL_OK;
+
+    (void)pthread_mutex_lock(&group->lock);
+    old = find(group, fl_broker_message_topic(message));
+    if (message->version > group->version)
+        group->version = message->version;
+    if (!old || old->message->version < message->version) {
+        if (old)
+            drop(group, old);
+        if (message->payload_size && !store(group, message, device))
+            error = FL_ENOMEM;
+        note_due(group);
+    }
+    (void)pthread_mutex_unlock(&group->lock);
+    return error;
+}
+
+void fl_broker_group_forget(struct fl_broker *broker, struct fl_slice topic, uint64_t version)
+{
+    struct fl_broker_group *group = broker->group;
+    struct retained *old = NULL;
+
+    (void)pthread_mutex_lock(&group->lock);
+    old = find(group, topic);
+    if (version > group->version)
+        group->version = version;
+    if (old && old->message->version < version)
+        drop(group, old);
+    note_due(group);
+    (void)pthread_mutex_unlock(&group->lock);
+}
+
+static void write_down(void *self, struct fl_topic_entry *entry)
+{
+    const struct retained *retained = fl_container_of(entry, struct retained, in_index);
+    struct fl_slice owner = retained->owner ? retained->owner->by_name.key : fl_slice(NULL, 0);
+
+    fl_broker_keep_retain(self, retained->message, owner);
+}
+
+bool fl_broker_group_walk(struct fl_broker *broker, size_t bucket)
+{
+    struct fl_broker_group *group = broker->group;
+    struct fl_map_node *node = NULL;
+    bool is_one = false;
+
+    (void)pthread_mutex_lock(&group->lock);
+    is_one = bucket < group->index.nodes.bucket_count;
+    for (node = is_one ? group->index.nodes.buckets[bucket] : NULL; node; node = node->next)
+        fl_topic_index_at(node, write_down, broker);
+    (void)pthread_mutex_unlock(&group->lock);
+    return is_one;
+}
+
+/* --- finding --- */
+
+struct found {
+    struct fl_broker_message **messages;
+    size_t count;
+    size_t capacity;
+    size_t missed;
+};
+
+static void collect(void *self, struct fl_topic_entry *entry)
+{
+    struct found *found = self;
+
+    if (found->count == found->capacity) {
+        size_t capacity = found->capacity ? found->capacity * 2 : 16;
+        struct fl_broker_message **messages =
+            realloc(found->messages, capacity * sizeof(struct fl_broker_message *));
+        if (!messages) {
+            found->missed++;
+            return;
+        }
+        found->messages = messages;
+        found->capacity = capacity;
+    }
+    found->messages[found->count++] =
+        fl_broker_message_ref(fl_container_of(entry, struct retained, in_index)->message);
+}
+
+void fl_broker_send_retained(struct fl_broker *broker, struct fl_broker_subscription *subscription,
+                             fl_time_t now)
+{
+    struct fl_broker_group *group = broker->group;
+    struct found found = {0};
+
+    (void)pthread_mutex_lock(&group->lock);
+    fl_topic_index_search(&group->index, fl_slice(subscription->filter, subscription->filter_size),
+                          collect, &found);
+    subscription->retained_seen = group->version;
+    (void)pthread_mutex_unlock(&group->lock);
+    for (size_t i = 0; i < found.count; i++) {
+        struct fl_broker_message *message = found.messages[i];
+        struct fl_broker_target target = {
+            .session = subscription->session,
+            .id = subscription->id,
+            .qos = message->qos < subscription->qos ? message->qos : subscription->qos,
+            .retain = true,
+        };
+        fl_broker_deliver(broker, &target, message, now);
+        fl_broker_message_unref(message);
+    }
+    broker->counts.dropped += found.missed;
+    free(found.messages);
+}
+
+/* --- expiring --- */
+
+fl_time_t fl_broker_retained_due(const struct fl_broker *broker)
+{
+    if (broker->remote && broker->remote->self)
+        return FL_TIME_NEVER;
+    return atomic_load_explicit(&broker->group->due, memory_order_relaxed);
+}
+
+void fl_broker_retained_tick(struct fl_broker *broker, fl_time_t now)
+{
+    struct fl_broker_group *group = broker->group;
+    struct fl_heap_node *first = NULL;
+
+    if (fl_broker_retained_due(broker) > now)
+        return;
+    (void)pthread_mutex_lock(&group->lock);
+    for (first = fl_heap_first(&group->expiries); first && first->due <= now;
+         first = fl_heap_first(&group->expiries))
+        drop(group, fl_container_of(first, struct retained, expiry));
+    note_due(group);
+    (void)pthread_mutex_unlock(&group->lock);
+}
+
+uint64_t fl_broker_retained_count(const struct fl_broker *broker)
+{
+    if (broker->remote && broker->remote->self)
+        return 0;
+    return atomic_load_explicit(&broker->group->retained, memory_order_relaxed);
+}
