@@ -495,6 +495,7 @@ static void remembered_sessions_are_bounded(void **state)
 {
     struct fl_tls_sessions sessions;
     struct fl_cert_info info = {0};
+    SSL_SESSION *found = NULL;
 
     (void)state;
     fl_tls_sessions_init(&sessions, 10);
@@ -510,7 +511,9 @@ static void remembered_sessions_are_bounded(void **state)
         assert_true(sessions.count <= 10);
     }
     assert_null(fl_tls_sessions_find(&sessions, fl_slice("\1\2\3\0", 4), &info));
-    assert_non_null(fl_tls_sessions_find(&sessions, fl_slice("\1\2\3\x13", 4), &info));
+    found = fl_tls_sessions_find(&sessions, fl_slice("\1\2\3\x13", 4), &info);
+    assert_non_null(found);
+    SSL_SESSION_free(found);
     assert_string_equal(info.name, "j");
     assert_int_equal(fl_tls_sessions_drop(&sessions, fl_slice_str("j")), 2);
     assert_int_equal(sessions.count, 8);
