@@ -41,7 +41,7 @@ void fl_ring_free(struct fl_ring *ring);
  * process without memory for it ends. Spill moves what waits as far as there is room; true: nothing
  * waits any more. */
 FL_MUST_USE bool fl_ring_push(struct fl_ring *ring, const struct fl_broker_note *note, bool must);
-FL_MUST_USE bool fl_ring_spill(struct fl_ring *ring);
+bool fl_ring_spill(struct fl_ring *ring);
 
 /* The consumer's. */
 FL_MUST_USE bool fl_ring_pop(struct fl_ring *ring, struct fl_broker_note *note);
