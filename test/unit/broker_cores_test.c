@@ -545,6 +545,33 @@ static void what_a_member_did_not_acknowledge_goes_to_one_elsewhere(void **state
     world_free(world);
 }
 
+/* The absent keep their session, and still give back what others can have. */
+static void who_is_away_gives_back_what_one_elsewhere_can_have(void **state)
+{
+    struct world *world = world_new(3, 8);
+    struct rig_client *stays = join(world, 1, 1);
+    struct rig_client *gone = NULL;
+    struct rig_client *writer = join(world, 2, 9);
+
+    (void)state;
+    world->cores.core[1].rig.deny_receive = true;
+    (void)rig_join(&world->cores.core[0].rig, 0, "dev-0", FL_MQTT_5, false);
+    gone = &world->cores.core[0].rig.clients[0];
+    ask(gone, "$share/g/s", 1);
+    ask(stays, "$share/g/s", 1);
+    cores_settle(&world->cores);
+    expect_suback(stays);
+    rig_send_publish(writer, "s", "x", 1);
+    cores_settle(&world->cores);
+    expect_suback(gone);
+    expect_payload(gone, "x"); /* and does not acknowledge it */
+    world->cores.core[1].rig.deny_receive = false;
+    rig_drop(gone);
+    cores_settle(&world->cores);
+    expect_payload(stays, "x");
+    world_free(world);
+}
+
 static void a_message_for_a_share_with_nobody_there_waits_at_its_home(void **state)
 {
     struct world *world = world_new(3, 8);
@@ -628,6 +655,7 @@ int main(void)
         cmocka_unit_test(brokers_that_are_full_towards_each_other_go_on),
         cmocka_unit_test(members_everywhere_take_turns),
         cmocka_unit_test(what_a_member_did_not_acknowledge_goes_to_one_elsewhere),
+        cmocka_unit_test(who_is_away_gives_back_what_one_elsewhere_can_have),
         cmocka_unit_test(a_message_for_a_share_with_nobody_there_waits_at_its_home),
         cmocka_unit_test(who_may_not_have_it_passes_it_on),
         cmocka_unit_test(sessions_are_bounded_for_all_together),
