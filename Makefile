@@ -46,6 +46,7 @@ tsan: setup
 	cmake --preset tsan
 	cmake --build build/tsan -j $(JOBS)
 	ctest --test-dir build/tsan -L unit --output-on-failure --no-tests=error
+	ctest --test-dir build/tsan -R system.cores_test --output-on-failure --no-tests=error
 
 cov:
 	tools/setup check

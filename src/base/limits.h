@@ -95,6 +95,7 @@ enum {
     FL_LIMIT_READINGS_PAYLOAD = 64 * 1024,
     FL_LIMIT_READINGS_PER_MESSAGE = 256,
     FL_LIMIT_READINGS_UNCOMMITTED = 65536, /* at the front, waiting for the hub */
+    FL_LIMIT_READINGS_WORKER = 16384,      /* of them, at least, by each thread of the front */
     FL_LIMIT_STAMPS = 65536,               /* streams whose last time the front remembers */
     FL_LIMIT_READINGS_PAGE = 10000,        /* of one API answer */
     FL_LIMIT_SERIES_CACHE = 65536,         /* device and stream pairs the store keeps in memory */

@@ -28,7 +28,8 @@ enum fl_msg_from {
  */
 #define FL_MSG_START(F)                                                                            \
     F(str, dir, 4096) /* the hub directory, absolute */                                            \
-    F(str, log_level, 16)
+    F(str, log_level, 16)                                                                          \
+    F(u32, workers, 0) /* threads of the front; 1 to FL_LIMIT_WORKERS */
 /* A new channel to `peer` ("hub", "front", "signer"); one descriptor. Replaces an older one. */
 #define FL_MSG_CHANNEL(F) F(str, peer, 16)
 /* A bound, listening socket: "mqtt", "https" to the front, "local" (Unix) to the hub; one

@@ -29,33 +29,10 @@ static void fail(struct fl_front *f, const char *what, const struct fl_context *
 
 /* --- refusals --- */
 
-static void busy_refusing(struct fl_front *f)
-{
-    if (f->second.node.position == 0)
-        fl_loop_set_timer(f->loop, &f->second, 1000);
-}
-
-static void on_second(struct fl_timer *timer)
-{
-    struct fl_front *f = fl_container_of(timer, struct fl_front, second);
-
-    if (fl_refusals_tick(&f->refusals))
-        busy_refusing(f);
-}
-
-static void on_refused_message(void *self, struct fl_slice device, const char *what,
-                               struct fl_slice topic, const char *reason)
-{
-    struct fl_front *f = self;
-
-    fl_refusals_message(&f->refusals, device, what, topic, reason);
-    busy_refusing(f);
-}
-
 static void on_refused_peer(void *self, const char *peer, const struct fl_cert_info *info,
                             bool resumed, const char *words)
 {
-    struct fl_front *f = self;
+    const struct fl_front *f = self;
     struct fl_refused_session session = {.peer = peer, .reason = words, .resumed = resumed};
 
     if (info) {
@@ -63,8 +40,7 @@ static void on_refused_peer(void *self, const char *peer, const struct fl_cert_i
         session.serial = fl_slice_str(info->serial);
     }
     session.at = fl_clock_now(f->clock);
-    fl_refusals_session(&f->refusals, &session);
-    busy_refusing(f);
+    fl_workers_refused(f->workers, &session);
 }
 
 static int judge(void *self, const struct fl_cert_info *info, struct fl_context *ctx)
@@ -87,7 +63,7 @@ static void serve_if_possible(struct fl_front *f)
     f->serving = true;
     f->mqtt_fd = -1;
     f->https_fd = -1;
-    if (fl_front_mqtt_open(f->mqtt, mqtt_fd, fl_tls_context(f->mqtt_tls), &ctx) != FL_OK ||
+    if (fl_workers_open(f->workers, mqtt_fd, fl_tls_context(f->mqtt_tls), &ctx) != FL_OK ||
         fl_https_open(&f->https, f->loop, https_fd, fl_tls_context(f->https_tls), &ctx) != FL_OK) {
         fail(f, "the listeners could not be opened", &ctx);
         return;
@@ -119,38 +95,39 @@ static bool admits(void *self, struct fl_slice device, struct fl_slice serial)
     return fl_roster_admits(&f->roster, device, serial);
 }
 
-/* Makes what the roster says of a device true for what it has open. */
-static struct fl_msg_applied enforce(struct fl_front *f, struct fl_slice device, const char *why,
-                                     bool forget)
+static void on_checked(void *self, uint64_t seq, struct fl_slice device, const char *why,
+                       struct fl_msg_applied applied)
 {
-    struct fl_msg_applied applied = {0};
+    struct fl_front *f = self;
+    struct fl_msg msg = {.type = fl_msg_type_applied, .as.applied = applied};
 
-    /* Sessions that can still be resumed are few and cost the device one handshake: all go. */
-    applied.resumptions_dropped =
-        fl_tls_drop(f->mqtt_tls, device) + fl_tls_drop(f->https_tls, device);
-    applied.sessions_closed = fl_front_mqtt_recheck(f->mqtt, device, why, forget) +
-                              fl_https_cut(&f->https, device, admits, f);
     if (applied.sessions_closed > 0)
         fl_log(FL_LOG_INFO, "front", "%.*s: closed %u connections, dropped %u resumptions: %s",
                FL_SLICE_ARGS(device), applied.sessions_closed, applied.resumptions_dropped, why);
-    return applied;
-}
-
-static void answer_applied(struct fl_front *f, uint64_t seq, struct fl_msg_applied applied)
-{
-    struct fl_msg msg = {.type = fl_msg_type_applied, .as.applied = applied};
-
     if (seq == 0)
         return;
     msg.as.applied.seq = seq;
     (void)send_to_hub(f, &msg);
 }
 
+/* Makes what the roster says of a device true for what it has open, and then says so: APPLIED, but
+ * for seq 0. */
+static void enforce(struct fl_front *f, uint64_t seq, struct fl_slice device, const char *why,
+                    bool forget)
+{
+    struct fl_msg_applied applied = {0};
+
+    /* Sessions that can still be resumed are few and cost the device one handshake: all go. */
+    applied.resumptions_dropped =
+        fl_tls_drop(f->mqtt_tls, device) + fl_tls_drop(f->https_tls, device);
+    applied.sessions_closed = fl_https_cut(&f->https, device, admits, f);
+    fl_workers_check(f->workers, seq, device, why, forget, applied);
+}
+
 static enum fl_error on_device(struct fl_front *f, const struct fl_msg *msg, struct fl_context *ctx)
 {
     const struct fl_msg_device *m = &msg->as.device;
     enum fl_roster_change change = FL_ROSTER_SAME;
-    struct fl_msg_applied applied = {0};
     char why[FL_LIMIT_REASON + 1];
     char printable[FL_LIMIT_REASON + 1];
     enum fl_error error = fl_roster_device(&f->roster, m, &change, ctx);
@@ -159,18 +136,19 @@ static enum fl_error on_device(struct fl_front *f, const struct fl_msg *msg, str
         return error;
     if (change == FL_ROSTER_CHANGED) {
         (void)fl_str_copy_slice(why, sizeof why, m->reason);
-        applied = enforce(f, m->id,
-                          why[0] ? fl_str_printable(printable, sizeof printable, m->reason)
-                                 : "its credential is not valid any more",
-                          false);
+        enforce(f, m->seq, m->id,
+                why[0] ? fl_str_printable(printable, sizeof printable, m->reason)
+                       : "its credential is not valid any more",
+                false);
+    } else {
+        on_checked(f, m->seq, m->id, "", (struct fl_msg_applied){0});
     }
-    answer_applied(f, m->seq, applied);
     return FL_OK;
 }
 
 static void on_forgotten(void *self, struct fl_slice device)
 {
-    (void)enforce(self, device, "the device is not known any more", true);
+    enforce(self, 0, device, "the device is not known any more", true);
 }
 
 static enum fl_error on_device_gone(struct fl_front *f, const struct fl_msg *msg,
@@ -178,8 +156,8 @@ static enum fl_error on_device_gone(struct fl_front *f, const struct fl_msg *msg
 {
     (void)ctx;
     fl_roster_gone(&f->roster, msg->as.device_gone.id);
-    answer_applied(f, msg->as.device_gone.seq,
-                   enforce(f, msg->as.device_gone.id, "the device is not known any more", true));
+    enforce(f, msg->as.device_gone.seq, msg->as.device_gone.id, "the device is not known any more",
+            true);
     return FL_OK;
 }
 
@@ -219,7 +197,7 @@ static enum fl_error on_snapshot_end(struct fl_front *f, const struct fl_msg *ms
     fl_log(FL_LOG_INFO, "front", "the hub named %llu devices",
            (unsigned long long)msg->as.snapshot_end.devices);
     f->knows = true;
-    fl_front_mqtt_hub_up(f->mqtt);
+    fl_workers_hub_up(f->workers);
     serve_if_possible(f);
     return FL_OK;
 }
@@ -244,8 +222,8 @@ static enum fl_error on_readings_done(struct fl_front *f, const struct fl_msg *m
                                       struct fl_context *ctx)
 {
     (void)ctx;
-    fl_front_mqtt_readings_done(f->mqtt, msg->as.readings_done.batch,
-                                (enum fl_error)msg->as.readings_done.error);
+    fl_workers_readings_done(f->workers, msg->as.readings_done.batch,
+                             (enum fl_error)msg->as.readings_done.error);
     return FL_OK;
 }
 
@@ -259,23 +237,25 @@ static enum fl_error on_api_response(struct fl_front *f, const struct fl_msg *ms
 
 static const struct {
     enum fl_msg_type type;
+    bool changes; /* what all workers read */
     enum fl_error (*on)(struct fl_front *f, const struct fl_msg *msg, struct fl_context *ctx);
 } from_hub[] = {
-    {fl_msg_type_config, on_config},
-    {fl_msg_type_profile, on_profile},
-    {fl_msg_type_device, on_device},
-    {fl_msg_type_device_gone, on_device_gone},
-    {fl_msg_type_snapshot_end, on_snapshot_end},
-    {fl_msg_type_server_cert, on_server_cert},
-    {fl_msg_type_enrol_result, on_enrol_result},
-    {fl_msg_type_readings_done, on_readings_done},
-    {fl_msg_type_api_response, on_api_response},
+    {fl_msg_type_config, true, on_config},
+    {fl_msg_type_profile, true, on_profile},
+    {fl_msg_type_device, true, on_device},
+    {fl_msg_type_device_gone, true, on_device_gone},
+    {fl_msg_type_snapshot_end, true, on_snapshot_end},
+    {fl_msg_type_server_cert, true, on_server_cert},
+    {fl_msg_type_enrol_result, false, on_enrol_result},
+    {fl_msg_type_readings_done, false, on_readings_done},
+    {fl_msg_type_api_response, false, on_api_response},
 };
 
 static void hub_away(struct fl_front *f)
 {
     f->hub = NULL;
-    fl_front_mqtt_hub_down(f->mqtt);
+    fl_workers_hub_there(f->workers, false);
+    fl_workers_hub_down(f->workers);
     fl_pending_fail_all(&f->https.pending);
 }
 
@@ -287,9 +267,13 @@ static void on_hub_message(void *self, struct fl_channel *channel, const struct 
 
     if (fd >= 0)
         (void)close(fd);
-    for (size_t i = 0; i < sizeof from_hub / sizeof from_hub[0]; i++)
-        if (from_hub[i].type == msg->type)
-            error = from_hub[i].on(f, msg, &ctx);
+    for (size_t i = 0; i < sizeof from_hub / sizeof from_hub[0]; i++) {
+        if (from_hub[i].type != msg->type)
+            continue;
+        if (from_hub[i].changes)
+            fl_workers_change(f->workers);
+        error = from_hub[i].on(f, msg, &ctx);
+    }
     if (error == FL_OK)
         return;
     /* The hub's word cannot be made true: to go on would be to serve what nobody decided. */
@@ -310,6 +294,15 @@ static void on_hub_lost(void *self, struct fl_channel *channel, const char *why)
     fl_child_channel_lost(f->child, FL_FROM_HUB, why);
 }
 
+static void on_frames(void *self, struct fl_slice frames)
+{
+    const struct fl_front *f = self;
+    struct fl_context ctx = {0};
+
+    if (f->hub && fl_channel_send_frames(f->hub, frames, &ctx) != FL_OK)
+        fl_log(FL_LOG_ERROR, "front", "to the hub: %s", ctx.text);
+}
+
 /* --- the child --- */
 
 static enum fl_error make_tls(struct fl_front *f, const char *name, const char *alpn, bool required,
@@ -328,7 +321,10 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
                            const char *dir, struct fl_context *ctx)
 {
     struct fl_front *f = self;
-    struct fl_front_mqtt_config mqtt = {.loop = loop, .refused = on_refused_message, .self = f};
+    struct fl_workers_config workers = {
+        .count = fl_child_workers(child),
+        .loop = loop,
+        .host = {.frames = on_frames, .checked = on_checked, .self = f}};
     enum fl_error error = FL_OK;
 
     (void)dir;
@@ -338,23 +334,21 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
     f->mqtt_fd = -1;
     f->https_fd = -1;
     f->link = (struct fl_link){.send = send_to_hub, .self = f};
-    f->refusals.link = &f->link;
-    f->second.fired = on_second;
     f->issuing = FL_BUFFER(FL_LIMIT_CERT);
     fl_identity_init(&f->identity, loop, f->clock, &f->link);
     f->identity.certified = on_certified;
     f->identity.self = f;
     fl_https_init(&f->https, loop, &f->link);
-    mqtt.clock = f->clock;
-    mqtt.link = &f->link;
-    mqtt.roster = &f->roster;
+    workers.clock = f->clock;
+    workers.link = &f->link;
+    workers.roster = &f->roster;
     error = fl_tls_prepare(ctx);
     if (!error)
         error = make_tls(f, "mqtt", "mqtt", true, &f->mqtt_tls, ctx);
     if (!error)
         error = make_tls(f, "https", "http/1.1", false, &f->https_tls, ctx);
     if (!error)
-        error = fl_front_mqtt_create(&mqtt, &f->mqtt, ctx);
+        error = fl_workers_create(&workers, &f->workers, ctx);
     return error;
 }
 
@@ -378,6 +372,7 @@ static enum fl_error take_channel(void *self, enum fl_msg_from peer, int fd, str
     const struct fl_channel_handler handler = {
         .message = on_hub_message, .lost = on_hub_lost, .self = f};
     struct fl_channel *old = f->hub;
+    enum fl_error error = FL_OK;
 
     if (peer != FL_FROM_HUB) {
         (void)close(fd);
@@ -386,14 +381,16 @@ static enum fl_error take_channel(void *self, enum fl_msg_from peer, int fd, str
     if (old)
         hub_away(f);
     fl_channel_close(old);
-    return fl_channel_open(f->loop, fd, FL_FROM_HUB, "hub", &handler, &f->hub, ctx);
+    error = fl_channel_open(f->loop, fd, FL_FROM_HUB, "hub", &handler, &f->hub, ctx);
+    fl_workers_hub_there(f->workers, error == FL_OK);
+    return error;
 }
 
 static void stop(void *self)
 {
     struct fl_front *f = self;
 
-    fl_front_mqtt_stop(f->mqtt);
+    fl_workers_stop(f->workers);
     fl_child_done(f->child);
 }
 
@@ -402,13 +399,11 @@ static void end(void *self)
     struct fl_front *f = self;
 
     fl_https_free(&f->https);
-    fl_front_mqtt_free(f->mqtt);
+    fl_workers_free(f->workers);
     fl_channel_close(f->hub);
-    fl_loop_stop_timer(f->loop, &f->second);
     fl_identity_free(&f->identity);
     fl_tls_free(f->mqtt_tls);
     fl_tls_free(f->https_tls);
-    fl_refusals_free(&f->refusals);
     fl_roster_free(&f->roster);
     fl_buffer_free(&f->issuing);
     explicit_bzero(f->log_key, sizeof f->log_key);

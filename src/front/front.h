@@ -9,7 +9,7 @@
 
 #include "front/https.h"
 #include "front/identity.h"
-#include "front/mqtt.h"
+#include "front/workers.h"
 #include "io/child.h"
 #include "io/tls.h"
 
@@ -22,12 +22,10 @@ struct fl_front {
     struct fl_channel *hub; /* NULL: away */
     struct fl_link link;
     struct fl_roster roster;
-    struct fl_refusals refusals;
-    struct fl_timer second; /* while there are refusals to count */
     struct fl_identity identity;
     struct fl_tls *mqtt_tls;
     struct fl_tls *https_tls;
-    struct fl_front_mqtt *mqtt;
+    struct fl_workers *workers;
     struct fl_https https;
     int mqtt_fd; /* until it is opened; -1: none yet */
     int https_fd;

@@ -29,9 +29,8 @@ struct fl_front_mqtt {
     struct fl_map devices;          /* struct device, of those with connections */
     struct fl_list strangers;       /* struct conn, no certificate seen yet; oldest first */
     struct fl_list stalled;         /* struct conn, with bytes that could not be taken */
-    size_t count;
-    uint64_t hub;                  /* which hub it is: grows when one goes */
-    struct fl_reading_list parsed; /* too large for a stack */
+    uint64_t hub;                   /* which hub it is: grows when one goes */
+    struct fl_reading_list parsed;  /* too large for a stack */
 };
 
 struct device {
@@ -43,7 +42,7 @@ struct device {
 struct conn {
     struct fl_stream stream;
     struct fl_front_mqtt *mqtt;
-    struct fl_list node; /* among the strangers or its device's connections */
+    struct fl_list node; /* among the strangers, its device's connections, or no one's */
     struct fl_list stalled;
     struct device *device;            /* once authenticated */
     struct fl_broker_conn *attached;  /* NULL before and after */
@@ -141,7 +140,7 @@ static void free_conn(struct conn *c, const char *why)
         fl_map_remove(&m->devices, &c->device->node);
         free(c->device);
     }
-    m->count--;
+    atomic_fetch_sub_explicit(m->config.connections, 1, memory_order_relaxed);
     free(c->why);
     free(c);
 }
@@ -184,6 +183,12 @@ static void on_writable(struct fl_stream *stream)
     flush(fl_container_of(stream, struct conn, stream));
 }
 
+/* What it would have to say to other workers finds no room. */
+static bool is_busy(const struct fl_front_mqtt *m)
+{
+    return m->config.crew && fl_crew_busy(m->config.crew, m->config.worker);
+}
+
 static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
 {
     struct conn *c = fl_container_of(stream, struct conn, stream);
@@ -192,7 +197,7 @@ static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
 
     if (!c->attached || c->ending)
         return bytes.size;
-    if (fl_readings_full(m->readings))
+    if (fl_readings_full(m->readings) || is_busy(m))
         fl_broker_hold(c->attached);
     else
         fl_broker_receive(c->attached, bytes, now(m), &taken);
@@ -204,29 +209,89 @@ static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
     return taken;
 }
 
-static void on_opened(struct fl_stream *stream)
+/* It is authenticated and at home. */
+static void settle_in(struct conn *c, const char *id)
 {
-    struct conn *c = fl_container_of(stream, struct conn, stream);
     struct fl_front_mqtt *m = c->mqtt;
-    const struct fl_cert_info *info = fl_tls_peer(stream->ssl);
     struct fl_context ctx = {0};
 
-    c->device = info ? device_named(m, info->name) : NULL;
+    c->device = device_named(m, id);
     if (!c->device) {
-        free_conn(c, "no certificate, or out of memory");
+        free_conn(c, "out of memory");
         return;
     }
     fl_list_remove(&c->node);
     fl_list_push(&c->device->conns, &c->node);
-    c->resumed = SSL_session_reused(stream->ssl) == 1;
-    (void)fl_str_copy(c->serial, sizeof c->serial, info->serial);
-    fl_tls_forget_peer(stream->ssl);
     if (fl_broker_attach(m->broker, fl_slice_str(c->device->id), c, now(m), &c->attached, &ctx) !=
         FL_OK) {
         (void)tell_session(c, "refused", ctx.text);
         free_conn(c, ctx.text);
     }
     touch(m);
+}
+
+struct fl_front_mqtt_guest {
+    struct conn *conn;
+    char id[FL_NAME_MAX + 1];
+};
+
+static void hand_over(struct conn *c, unsigned to, const char *id)
+{
+    struct fl_front_mqtt *m = c->mqtt;
+    struct fl_front_mqtt_guest *guest = calloc(1, sizeof *guest);
+
+    if (!guest) {
+        free_conn(c, "out of memory");
+        return;
+    }
+    (void)fl_str_copy(guest->id, sizeof guest->id, id);
+    guest->conn = c;
+    fl_list_remove(&c->node);
+    fl_stream_release(&c->stream);
+    m->config.hand_over(m->config.self, to, guest);
+}
+
+void fl_front_mqtt_welcome(struct fl_front_mqtt *mqtt, struct fl_front_mqtt_guest *guest)
+{
+    struct conn *c = guest->conn;
+    struct fl_context ctx = {0};
+
+    c->mqtt = mqtt;
+    if (!fl_roster_admits(mqtt->config.roster, fl_slice_str(guest->id), fl_slice_str(c->serial)))
+        free_conn(c, "it may not connect any more");
+    else if (fl_stream_adopt(&c->stream, mqtt->config.loop, &ctx) != FL_OK)
+        free_conn(c, ctx.text);
+    else
+        settle_in(c, guest->id);
+    free(guest);
+}
+
+void fl_front_mqtt_turn_away(struct fl_front_mqtt_guest *guest)
+{
+    free_conn(guest->conn, "the front ends");
+    free(guest);
+}
+
+static void on_opened(struct fl_stream *stream)
+{
+    struct conn *c = fl_container_of(stream, struct conn, stream);
+    struct fl_front_mqtt *m = c->mqtt;
+    const struct fl_cert_info *info = fl_tls_peer(stream->ssl);
+    char id[FL_NAME_MAX + 1];
+    unsigned home = 0;
+
+    if (!info || !fl_str_copy(id, sizeof id, info->name)) {
+        free_conn(c, "no certificate");
+        return;
+    }
+    c->resumed = SSL_session_reused(stream->ssl) == 1;
+    (void)fl_str_copy(c->serial, sizeof c->serial, info->serial);
+    fl_tls_forget_peer(stream->ssl);
+    home = fl_front_mqtt_home(m, fl_slice_str(id));
+    if (home == m->config.worker)
+        settle_in(c, id);
+    else
+        hand_over(c, home, id);
 }
 
 static void on_lost(struct fl_stream *stream, enum fl_error error, const char *why)
@@ -260,7 +325,9 @@ static bool give_one_up(void *self)
 static void on_accepted(void *self, const struct fl_accepted *accepted)
 {
     struct fl_front_mqtt *m = self;
-    bool room = m->count < FL_LIMIT_CONNECTIONS || give_one_up(m);
+    bool room =
+        atomic_load_explicit(m->config.connections, memory_order_relaxed) < FL_LIMIT_CONNECTIONS ||
+        give_one_up(m);
     struct conn *c = room ? calloc(1, sizeof *c) : NULL;
     struct fl_context ctx = {0};
 
@@ -280,7 +347,7 @@ static void on_accepted(void *self, const struct fl_accepted *accepted)
         return;
     }
     fl_list_push(&m->strangers, &c->node);
-    m->count++;
+    atomic_fetch_add_explicit(m->config.connections, 1, memory_order_relaxed);
     if (++m->arrivals >= STORM)
         fl_loop_set_timer(m->config.loop, &m->quiet, QUIET_MS);
 }
@@ -443,7 +510,7 @@ static bool send_batch(void *self, uint64_t batch, struct fl_slice records)
     const struct fl_front_mqtt *m = self;
     struct fl_msg msg = {.type = fl_msg_type_readings};
 
-    msg.as.readings.batch = batch;
+    msg.as.readings.batch = batch | (uint64_t)m->config.worker << FL_FRONT_MQTT_BATCH_BITS;
     msg.as.readings.records = records;
     return fl_link_send(m->config.link, &msg);
 }
@@ -461,7 +528,13 @@ void fl_front_mqtt_readings_done(struct fl_front_mqtt *mqtt, uint64_t batch, enu
         fl_log(FL_LOG_WARN, "readings", "the hub could not store a batch: %s",
                fl_error_words(error));
     fl_readings_done(mqtt->readings, batch, error);
-    /* There may be room again for whoever waits; who still finds none waits again. */
+    fl_front_mqtt_room(mqtt);
+    touch(mqtt);
+}
+
+/* There may be room again for whoever waits; who still finds none waits again. */
+void fl_front_mqtt_room(struct fl_front_mqtt *mqtt)
+{
     FL_LIST_EACH(node, &mqtt->stalled)
     {
         struct conn *c = fl_container_of(node, struct conn, stalled);
@@ -469,7 +542,33 @@ void fl_front_mqtt_readings_done(struct fl_front_mqtt *mqtt, uint64_t batch, enu
         fl_list_remove(&c->stalled);
         fl_stream_resume(&c->stream);
     }
+}
+
+static bool on_post(void *self, unsigned to, const struct fl_broker_note *note, bool must)
+{
+    const struct fl_front_mqtt *m = self;
+
+    return fl_crew_post(m->config.crew, m->config.worker, to, note, must);
+}
+
+void fl_front_mqtt_note(struct fl_front_mqtt *mqtt, unsigned from,
+                        const struct fl_broker_note *note)
+{
+    fl_broker_hear(mqtt->broker, from, note, now(mqtt));
     touch(mqtt);
+}
+
+void fl_front_mqtt_round(struct fl_front_mqtt *mqtt, bool busy)
+{
+    fl_broker_round(mqtt->broker, busy, now(mqtt));
+}
+
+unsigned fl_front_mqtt_home(const struct fl_front_mqtt *mqtt, struct fl_slice device)
+{
+    unsigned count = mqtt->config.crew ? fl_crew_count(mqtt->config.crew) : 1;
+
+    /* Not the bits that choose its bucket in a map: each map would use a part of its buckets. */
+    return count == 1 ? 0 : (unsigned)((fl_map_hash(device) >> 40) % count);
 }
 
 static void on_after_round(struct fl_deferred *deferred)
@@ -515,8 +614,11 @@ enum fl_error fl_front_mqtt_create(const struct fl_front_mqtt_config *config,
                                                .output = on_output,
                                                .connected = on_connected,
                                                .close = on_close,
-                                               .self = m};
-    const struct fl_readings_host readings_host = {.send = send_batch, .settle = settle, .self = m};
+                                               .self = m,
+                                               .group = config->group,
+                                               .index = config->worker,
+                                               .post = on_post};
+    struct fl_readings_host readings_host = {.send = send_batch, .settle = settle, .self = m};
     enum fl_error error = FL_OK;
 
     if (!m)
@@ -531,6 +633,11 @@ enum fl_error fl_front_mqtt_create(const struct fl_front_mqtt_config *config,
     m->after_round.run = on_after_round;
     fl_list_init(&m->strangers);
     fl_list_init(&m->stalled);
+    if (config->group) {
+        unsigned share = FL_LIMIT_READINGS_UNCOMMITTED / fl_crew_count(config->crew);
+        readings_host.uncommitted_max =
+            share > FL_LIMIT_READINGS_WORKER ? share : FL_LIMIT_READINGS_WORKER;
+    }
     error = fl_readings_create(&readings_host, &m->readings, ctx);
     if (!error)
         error = fl_broker_create(&broker_host, &m->broker, ctx);
@@ -545,8 +652,10 @@ enum fl_error fl_front_mqtt_create(const struct fl_front_mqtt_config *config,
 enum fl_error fl_front_mqtt_open(struct fl_front_mqtt *mqtt, int fd, SSL_CTX *tls,
                                  struct fl_context *ctx)
 {
-    const struct fl_listener_handler handler = {
-        .accepted = on_accepted, .exhausted = give_one_up, .self = mqtt};
+    const struct fl_listener_handler handler = {.accepted = on_accepted,
+                                                .exhausted = give_one_up,
+                                                .self = mqtt,
+                                                .shared = mqtt->config.group != NULL};
 
     mqtt->tls = tls;
     return fl_listener_open(mqtt->config.loop, fd, &handler, &mqtt->listener, ctx);

@@ -1,20 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The MQTT listener: TLS streams with a device's certificate, each fed to the broker and drained
- * from it once a round. Every publish, subscribe and delivery is authorised from the device's
- * profile as it is now; readings are checked and acknowledged only when the hub has them. While
- * there is no room for readings, connections are not read.
+ * The MQTT listener of one worker: TLS streams with a device's certificate, each fed to the broker
+ * and drained from it once a round. All connections of a device are at one worker, its home: who
+ * comes in elsewhere is handed over as soon as its name is known. Every publish, subscribe and
+ * delivery is authorised from the device's profile as it is now; readings are checked and
+ * acknowledged only when the hub has them. While there is no room for readings, connections are not
+ * read.
  */
 #ifndef FL_FRONT_MQTT_H
 #define FL_FRONT_MQTT_H
 
 #include "base/world.h"
+#include "front/crew.h"
 #include "front/readings.h"
 #include "front/refusals.h"
 #include "front/roster.h"
 #include "io/stream.h"
 
+#include <stdatomic.h>
+
 struct fl_front_mqtt;
+
+/* A connection on its way to its home. */
+struct fl_front_mqtt_guest;
 
 struct fl_front_mqtt_config {
     struct fl_loop *loop;
@@ -25,6 +33,13 @@ struct fl_front_mqtt_config {
     void (*refused)(void *self, struct fl_slice device, const char *what, struct fl_slice topic,
                     const char *reason);
     void *self;
+    /* Of several workers; zero and NULL when there is only one. */
+    struct fl_crew *crew;
+    struct fl_broker_group *group;
+    unsigned worker;
+    atomic_uint *connections; /* of all workers */
+    /* Carries the connection to fl_front_mqtt_welcome of worker `to`. */
+    void (*hand_over)(void *self, unsigned to, struct fl_front_mqtt_guest *guest);
 };
 
 FL_MUST_USE enum fl_error fl_front_mqtt_create(const struct fl_front_mqtt_config *config,
@@ -35,10 +50,24 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt);
 FL_MUST_USE enum fl_error fl_front_mqtt_open(struct fl_front_mqtt *mqtt, int fd, SSL_CTX *tls,
                                              struct fl_context *ctx);
 
+/* The worker that all connections of this device are at. */
+unsigned fl_front_mqtt_home(const struct fl_front_mqtt *mqtt, struct fl_slice device);
+void fl_front_mqtt_welcome(struct fl_front_mqtt *mqtt, struct fl_front_mqtt_guest *guest);
+/* Nobody will welcome it any more. */
+void fl_front_mqtt_turn_away(struct fl_front_mqtt_guest *guest);
+
+/* From the crew: see there. */
+void fl_front_mqtt_note(struct fl_front_mqtt *mqtt, unsigned from,
+                        const struct fl_broker_note *note);
+void fl_front_mqtt_room(struct fl_front_mqtt *mqtt);
+void fl_front_mqtt_round(struct fl_front_mqtt *mqtt, bool busy);
+
 /* The hub has gone: what it was told of sessions it has forgotten. */
 void fl_front_mqtt_hub_down(struct fl_front_mqtt *mqtt);
 /* The hub is there (again): it is told who is connected, and gets what it has not stored. */
 void fl_front_mqtt_hub_up(struct fl_front_mqtt *mqtt);
+/* A batch's number has the number of its worker in the bits above these. */
+#define FL_FRONT_MQTT_BATCH_BITS 56
 void fl_front_mqtt_readings_done(struct fl_front_mqtt *mqtt, uint64_t batch, enum fl_error error);
 
 /* What is known of this device has changed: connections that may not be any more end now. `forget`:

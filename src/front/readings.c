@@ -36,6 +36,8 @@ enum fl_error fl_readings_create(const struct fl_readings_host *host, struct fl_
     if (!r)
         return fl_fail(ctx, FL_ENOMEM, "readings: out of memory");
     r->host = *host;
+    if (r->host.uncommitted_max == 0)
+        r->host.uncommitted_max = FL_LIMIT_READINGS_UNCOMMITTED;
     r->next_id = 1;
     fl_list_init(&r->batches);
     *readings = r;
@@ -121,7 +123,7 @@ enum fl_error fl_readings_add(struct fl_readings *readings, struct fl_reading_li
     struct batch *b = NULL;
     enum fl_error error = FL_OK;
 
-    if (readings->uncommitted + list->count > FL_LIMIT_READINGS_UNCOMMITTED)
+    if (readings->uncommitted + list->count > readings->host.uncommitted_max)
         return FL_EBUSY;
     error = encode(readings, list, origin, now, &records);
     if (!error) {
@@ -190,7 +192,7 @@ void fl_readings_done(struct fl_readings *readings, uint64_t batch, enum fl_erro
 
 bool fl_readings_full(const struct fl_readings *readings)
 {
-    return readings->uncommitted + FULL_MARGIN > FL_LIMIT_READINGS_UNCOMMITTED;
+    return readings->uncommitted + FULL_MARGIN > readings->host.uncommitted_max;
 }
 
 size_t fl_readings_uncommitted(const struct fl_readings *readings)

@@ -2,7 +2,7 @@
  *
  * Readings on their way to the hub. Good readings are stamped, gathered into batches, kept until
  * the hub says that they are on stable storage, and sent again when there is a new hub; only then
- * is the message they came in acknowledged. Bounded by FL_LIMIT_READINGS_UNCOMMITTED: whoever feeds
+ * is the message they came in acknowledged. Bounded (`uncommitted_max`): whoever feeds
  * this stops reading from its senders while fl_readings_full. No I/O, no clock.
  */
 #ifndef FL_FRONT_READINGS_H
@@ -18,6 +18,7 @@ struct fl_readings_host {
     /* A message may be acknowledged, or may not: `error` is the hub's. */
     void (*settle)(void *self, uint64_t token, enum fl_error error);
     void *self;
+    size_t uncommitted_max; /* 0: FL_LIMIT_READINGS_UNCOMMITTED */
 };
 
 /* The message that readings came in. */

@@ -42,7 +42,7 @@ void fl_ring_free(struct fl_ring *ring);
  * process without memory for it ends. Spill moves what waits as far as there is room; true: nothing
  * waits any more. */
 FL_MUST_USE bool fl_ring_push(struct fl_ring *ring, const struct fl_broker_note *note, bool must);
-FL_MUST_USE bool fl_ring_spill(struct fl_ring *ring);
+bool fl_ring_spill(struct fl_ring *ring);
 /* The consumer sees what was pushed until now; so a round's notes leave together, and after what
  * they depend on was written down. True: there was something. */
 bool fl_ring_publish(struct fl_ring *ring);

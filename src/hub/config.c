@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ static const struct fl_conf_rule rules[] = {
     {"mqtt", 1, 2, FL_CONF_NO_BLOCK, false, false, "mqtt PORT  or  mqtt ADDRESS PORT"},
     {"https", 1, 2, FL_CONF_NO_BLOCK, false, false, "https PORT  or  https ADDRESS PORT"},
     {"log", 1, 1, FL_CONF_NO_BLOCK, false, false, "log error|warn|info|debug"},
+    {"workers", 1, 1, FL_CONF_NO_BLOCK, false, false, "workers auto  or  workers 1..64"},
     {NULL, 0, 0, FL_CONF_NO_BLOCK, false, false, NULL},
 };
 
@@ -118,6 +120,34 @@ static enum fl_error read_log(const struct fl_conf *conf, const struct fl_conf_n
     return FL_OK;
 }
 
+/* As many as the process may use CPUs, but not more than pay off. */
+static unsigned count_cpus(void)
+{
+    cpu_set_t set;
+    int count = 1;
+
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        count = CPU_COUNT(&set);
+    if (count < 1)
+        return 1;
+    return count > FL_LIMIT_WORKERS_AUTO ? FL_LIMIT_WORKERS_AUTO : (unsigned)count;
+}
+
+static enum fl_error read_workers(const struct fl_conf *conf, const struct fl_conf_node *node,
+                                  struct fl_hub_config *config, struct fl_context *ctx)
+{
+    uint64_t count = 0;
+    enum fl_error error = FL_OK;
+
+    config->workers = count_cpus();
+    if (!node || fl_slice_is(node->words[1].text, "auto"))
+        return FL_OK;
+    error = fl_conf_u64(conf, node, 1, 1, FL_LIMIT_WORKERS, &count, ctx);
+    if (error == FL_OK)
+        config->workers = (unsigned)count;
+    return error;
+}
+
 /* Two listeners cannot share an address and a port. */
 static enum fl_error check_ports(const struct fl_conf *conf, const struct fl_hub_config *config,
                                  struct fl_context *ctx)
@@ -154,6 +184,8 @@ enum fl_error fl_hub_config_parse(struct fl_slice text, const char *name,
         error = read_endpoint(&conf, fl_conf_find(conf.root, "https"), &config->https, ctx);
     if (error == FL_OK)
         error = read_log(&conf, fl_conf_find(conf.root, "log"), config, ctx);
+    if (error == FL_OK)
+        error = read_workers(&conf, fl_conf_find(conf.root, "workers"), config, ctx);
     if (error == FL_OK)
         error = check_ports(&conf, config, ctx);
     fl_conf_free(&conf);

@@ -25,6 +25,7 @@ struct fl_hub_config {
     struct fl_hub_endpoint mqtt;
     struct fl_hub_endpoint https;
     enum fl_log_level log;
+    unsigned workers; /* threads of the front, 1 to FL_LIMIT_WORKERS; `auto` is counted here */
 };
 
 /* `name` is the file's name for messages. */

@@ -316,6 +316,7 @@ static void start(struct process *process)
     fl_log(FL_LOG_INFO, "hub", "%s started (process %d)", process->role->name, (int)process->pid);
     msg.as.start.dir = fl_slice_str(p->dir);
     msg.as.start.log_level = fl_slice_str(fl_role_log_level_name(p->config.log));
+    msg.as.start.workers = p->config.workers;
     tell(process, &msg, -1);
     hand_out_listeners(process);
     hand_out_channels(process);

@@ -208,6 +208,19 @@ enum fl_error fl_channel_send_fd(struct fl_channel *channel, const struct fl_msg
     return FL_OK;
 }
 
+enum fl_error fl_channel_send_frames(struct fl_channel *channel, struct fl_slice frames,
+                                     struct fl_context *ctx)
+{
+    if (channel->closed || channel->write_ended)
+        return fl_fail(ctx, FL_ECLOSED, "channel %s: the other side is gone", channel->name);
+    if (fl_buffer_append_slice(&channel->out, frames) != FL_OK) {
+        channel->out.failed = false; /* what is in it is whole */
+        return fl_fail(ctx, FL_ELIMIT, "channel %s: full", channel->name);
+    }
+    fl_loop_defer(channel->loop, &channel->work);
+    return FL_OK;
+}
+
 size_t fl_channel_unsent(const struct fl_channel *channel)
 {
     return channel->out.size;

@@ -43,6 +43,9 @@ FL_MUST_USE enum fl_error fl_channel_send(struct fl_channel *channel, const stru
  * FL_LIMIT_CHANNEL_FDS wait. */
 FL_MUST_USE enum fl_error fl_channel_send_fd(struct fl_channel *channel, const struct fl_msg *msg,
                                              int fd, struct fl_context *ctx);
+/* The same of frames that are encoded already (fl_msg_encode), by another thread. */
+FL_MUST_USE enum fl_error fl_channel_send_frames(struct fl_channel *channel, struct fl_slice frames,
+                                                 struct fl_context *ctx);
 size_t fl_channel_unsent(const struct fl_channel *channel);
 /* Without calling `lost`; NULL is harmless; safe inside a callback. What is queued is written as
  * far as the socket takes it at once. */

@@ -19,6 +19,7 @@ struct fl_child {
     const struct fl_role *role;
     struct fl_loop *loop;
     struct fl_channel *control;
+    unsigned workers;
     bool started;
     bool ready;
     bool stopping;
@@ -40,6 +41,11 @@ void fl_child_failed(struct fl_child *child, const char *why)
 {
     fl_log(FL_LOG_ERROR, "child", "%s", why);
     leave(child, 1);
+}
+
+unsigned fl_child_workers(const struct fl_child *child)
+{
+    return child->workers;
 }
 
 static void stop(struct fl_child *c)
@@ -97,6 +103,9 @@ static enum fl_error start(struct fl_child *c, const struct fl_msg_start *msg,
         return fl_fail(ctx, FL_EINVAL, "the hub directory must be an absolute path");
     if (!fl_role_log_level(msg->log_level, &level))
         return fl_fail(ctx, FL_EINVAL, "unknown log level");
+    if (msg->workers < 1 || msg->workers > FL_LIMIT_WORKERS)
+        return fl_fail(ctx, FL_EINVAL, "%u workers", msg->workers);
+    c->workers = msg->workers;
     fl_log_init(c->role->name, level);
     error = fl_role_sandbox(c->role, dir, sizeof dir, ctx);
     if (error != FL_OK)

@@ -49,6 +49,9 @@ void fl_child_ready(struct fl_child *child);
  * for a violation, the parent ends the peer, and both get a new channel from its successor. */
 void fl_child_channel_lost(struct fl_child *child, enum fl_msg_from peer, const char *why);
 
+/* How many workers the parent wants (the front): 1 to FL_LIMIT_WORKERS. */
+unsigned fl_child_workers(const struct fl_child *child);
+
 /* Leaves the loop with exit status 0. */
 void fl_child_done(struct fl_child *child);
 /* Logs the words and leaves with a failure: the parent starts a successor. */

@@ -142,7 +142,8 @@ enum fl_error fl_listener_open(struct fl_loop *loop, int fd,
     l->again.fired = on_again;
     l->handler = *handler;
     l->warned = -WARN_MS;
-    error = fl_loop_add(loop, &l->watch, fd, ctx);
+    error = handler->shared ? fl_loop_add_shared(loop, &l->watch, fd, ctx)
+                            : fl_loop_add(loop, &l->watch, fd, ctx);
 out:
     if (error) {
         free(l);

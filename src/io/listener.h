@@ -23,6 +23,7 @@ struct fl_listener_handler {
      * NULL: never. */
     bool (*exhausted)(void *self);
     void *self;
+    bool shared; /* loops of other threads accept from the socket too */
 };
 
 struct fl_listener;

@@ -31,6 +31,7 @@ struct fl_loop {
     uint64_t generation;
     struct fl_heap timers;
     struct fl_list deferred;
+    struct fl_loop_guard guard;
     struct {
         struct fl_watch watch;
         void (*caught)(void *self, int signal);
@@ -95,10 +96,10 @@ static enum fl_error make_room(struct fl_loop *loop, size_t fd, struct fl_contex
     return FL_OK;
 }
 
-enum fl_error fl_loop_add(struct fl_loop *loop, struct fl_watch *watch, int fd,
-                          struct fl_context *ctx)
+static enum fl_error add(struct fl_loop *loop, struct fl_watch *watch, int fd, uint32_t events,
+                         struct fl_context *ctx)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
+    struct epoll_event event = {.events = events};
     enum fl_error error = FL_OK;
 
     fl_assert(!watch->added);
@@ -118,6 +119,18 @@ enum fl_error fl_loop_add(struct fl_loop *loop, struct fl_watch *watch, int fd,
     watch->generation = loop->generation;
     loop->watches[fd] = watch;
     return FL_OK;
+}
+
+enum fl_error fl_loop_add(struct fl_loop *loop, struct fl_watch *watch, int fd,
+                          struct fl_context *ctx)
+{
+    return add(loop, watch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, ctx);
+}
+
+enum fl_error fl_loop_add_shared(struct fl_loop *loop, struct fl_watch *watch, int fd,
+                                 struct fl_context *ctx)
+{
+    return add(loop, watch, fd, EPOLLIN | EPOLLEXCLUSIVE | EPOLLET, ctx);
 }
 
 void fl_loop_remove(struct fl_loop *loop, struct fl_watch *watch)
@@ -207,6 +220,11 @@ static void run_deferred(struct fl_loop *loop)
 
 /* --- rounds --- */
 
+void fl_loop_set_guard(struct fl_loop *loop, const struct fl_loop_guard *guard)
+{
+    loop->guard = *guard;
+}
+
 fl_time_t fl_loop_now(const struct fl_loop *loop)
 {
     return loop->now;
@@ -230,11 +248,17 @@ static int wait_time(const struct fl_loop *loop, fl_time_t wait_ms)
 enum fl_error fl_loop_round(struct fl_loop *loop, fl_time_t wait_ms, struct fl_context *ctx)
 {
     struct epoll_event events[EVENTS_PER_ROUND];
-    int count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, wait_time(loop, wait_ms));
+    int count = 0;
+
+    if (loop->guard.leave && !loop->guard.leave(loop->guard.self))
+        wait_ms = 0;
+    count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, wait_time(loop, wait_ms));
 
     if (count < 0 && errno != EINTR)
         return fl_fail(ctx, FL_EIO, "loop: epoll: %s", strerror(errno));
     loop->now = fl_clock_monotonic(fl_clock_system());
+    if (loop->guard.enter)
+        loop->guard.enter(loop->guard.self);
     for (int i = 0; i < count; i++)
         deliver(loop, &events[i]);
     fire_timers(loop);

@@ -44,6 +44,9 @@ void fl_loop_free(struct fl_loop *loop);
 FL_MUST_USE enum fl_error fl_loop_add(struct fl_loop *loop, struct fl_watch *watch, int fd,
                                       struct fl_context *ctx);
 void fl_loop_remove(struct fl_loop *loop, struct fl_watch *watch);
+/* Of a listening socket that loops of other threads watch too: one of them is woken, not all. */
+FL_MUST_USE enum fl_error fl_loop_add_shared(struct fl_loop *loop, struct fl_watch *watch, int fd,
+                                             struct fl_context *ctx);
 
 /* `in_ms` from this round's time; moves a timer that is set. Never fails: the heap's room is taken
  * when the first timer is set and a process without memory for it ends. */
@@ -51,6 +54,15 @@ void fl_loop_set_timer(struct fl_loop *loop, struct fl_timer *timer, fl_time_t i
 void fl_loop_stop_timer(struct fl_loop *loop, struct fl_timer *timer);
 void fl_loop_defer(struct fl_loop *loop, struct fl_deferred *deferred);
 void fl_loop_undefer(struct fl_deferred *deferred);
+
+/* What is between rounds: `leave` is called before the loop waits (false: there is more to do, it
+ * must not), `enter` after it has waited and before any handler. */
+struct fl_loop_guard {
+    bool (*leave)(void *self);
+    void (*enter)(void *self);
+    void *self;
+};
+void fl_loop_set_guard(struct fl_loop *loop, const struct fl_loop_guard *guard);
 
 fl_time_t fl_loop_now(const struct fl_loop *loop); /* monotonic ms of this round */
 

@@ -19,8 +19,8 @@
 #define FAREWELL_MS 1000
 #define FAREWELL_BYTES ((size_t)1024 * 1024)
 
-/* One loop a process, and `received` never reads another stream: one buffer serves them all. */
-static uint8_t shared[READ_SIZE];
+/* One loop a thread, and `received` never reads another stream: one buffer serves them all. */
+static _Thread_local uint8_t shared[READ_SIZE];
 
 /* --- failing --- */
 
@@ -73,8 +73,8 @@ static bool wants_more(const struct fl_stream *s, int result, int saved_errno)
 /* What went wrong in a handshake is for the operator, but anyone can make one go wrong. */
 static void log_failure(const struct fl_stream *s, const char *why)
 {
-    static fl_time_t second;
-    static unsigned lines;
+    static _Thread_local fl_time_t second;
+    static _Thread_local unsigned lines;
     fl_time_t now = fl_loop_now(s->loop) / 1000;
 
     if (now != second)
@@ -322,6 +322,27 @@ enum fl_error fl_stream_open(struct fl_stream *stream, struct fl_loop *loop, int
     stream->state = FL_STREAM_HANDSHAKE;
     fl_loop_set_timer(loop, &stream->timer, FL_LIMIT_HANDSHAKE_MS);
     return FL_OK;
+}
+
+void fl_stream_release(struct fl_stream *stream)
+{
+    fl_loop_stop_timer(stream->loop, &stream->timer);
+    fl_loop_undefer(&stream->read_on);
+    fl_loop_remove(stream->loop, &stream->watch);
+}
+
+enum fl_error fl_stream_adopt(struct fl_stream *stream, struct fl_loop *loop,
+                              struct fl_context *ctx)
+{
+    enum fl_error error = FL_OK;
+
+    stream->loop = loop;
+    stream->drained = false;
+    error = fl_loop_add(loop, &stream->watch, stream->watch.fd, ctx);
+    /* What came with the handshake is in OpenSSL already: no event tells of it. */
+    if (!error)
+        fl_loop_defer(loop, &stream->read_on);
+    return error;
 }
 
 void fl_stream_pause(struct fl_stream *stream)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One accepted connection as a stream of bytes in a loop, with TLS or without. The stream lives in
- * its owner's struct and owns the descriptor. Bytes are read into a buffer that all streams share;
+ * its owner's struct and owns the descriptor. Bytes are read into a buffer that all streams of a
+ * thread share;
  * what its owner does not take yet waits here and reading pauses, so that a slow consumer slows its
  * own sender only. The owner keeps what is to be written and hands it in until it is gone.
  *
@@ -55,6 +56,13 @@ struct fl_stream {
 FL_MUST_USE enum fl_error fl_stream_open(struct fl_stream *stream, struct fl_loop *loop, int fd,
                                          SSL_CTX *tls, const struct fl_stream_handler *handler,
                                          const char *peer, struct fl_context *ctx);
+
+/* Moves an open stream to the loop of another thread: taken out of the one inside `opened`, as the
+ * last thing that thread does with it, and put into the other. Nothing that has arrived is lost;
+ * `opened` does not come again. When adopting fails the owner closes it. */
+void fl_stream_release(struct fl_stream *stream);
+FL_MUST_USE enum fl_error fl_stream_adopt(struct fl_stream *stream, struct fl_loop *loop,
+                                          struct fl_context *ctx);
 
 void fl_stream_pause(struct fl_stream *stream);
 void fl_stream_resume(struct fl_stream *stream);

@@ -230,13 +230,14 @@ static SSL_SESSION *on_find_session(SSL *ssl, const unsigned char *id, int size,
     SSL_SESSION *session = fl_tls_sessions_find(&tls->sessions, fl_slice(id, (size_t)size), &info);
     struct fl_context ctx = {0};
 
-    *copy = 1;
+    *copy = 0; /* the reference is OpenSSL's */
     if (!session)
         return NULL;
     /* Refused here, the client falls back to a full handshake and is told why by its alert. */
     if (is_over_age(session) ||
         tls->config.host.judge(tls->config.host.self, &info, &ctx) != X509_V_OK) {
         fl_tls_sessions_remove(&tls->sessions, fl_slice(id, (size_t)size));
+        SSL_SESSION_free(session);
         return NULL;
     }
     peer_of(ssl)->info = info;
@@ -259,9 +260,9 @@ uint32_t fl_tls_drop(struct fl_tls *tls, struct fl_slice device)
     return tls ? fl_tls_sessions_drop(&tls->sessions, device) : 0;
 }
 
-size_t fl_tls_session_count(const struct fl_tls *tls)
+size_t fl_tls_session_count(struct fl_tls *tls)
 {
-    return tls->sessions.count;
+    return fl_tls_sessions_count(&tls->sessions);
 }
 
 /* --- contexts --- */

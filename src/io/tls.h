@@ -4,7 +4,9 @@
  * against our two CAs and then judged by the host: in the handshake, so that a refusal is a proper
  * TLS alert, when a session is to be resumed, and again after every handshake, resumed or not.
  * Resumable sessions are kept here and never in tickets, so that those of one device can be
- * dropped. Opens no files: fl_tls_prepare loads what OpenSSL wants to load, before the sandbox.
+ * dropped. Connections of one fl_tls may be in several threads; set_trust and set_identity want
+ * that none is in OpenSSL meanwhile. Opens no files: fl_tls_prepare loads what OpenSSL wants to
+ * load, before the sandbox.
  */
 #ifndef FL_IO_TLS_H
 #define FL_IO_TLS_H
@@ -51,7 +53,7 @@ FL_MUST_USE enum fl_error fl_tls_set_identity(struct fl_tls *tls, EVP_PKEY *key,
 
 /* Forgets the resumable sessions of a device; returns how many there were. */
 uint32_t fl_tls_drop(struct fl_tls *tls, struct fl_slice device);
-size_t fl_tls_session_count(const struct fl_tls *tls);
+size_t fl_tls_session_count(struct fl_tls *tls);
 
 /* The certificate that this connection was judged by; NULL when it showed none. */
 const struct fl_cert_info *fl_tls_peer(const SSL *ssl);

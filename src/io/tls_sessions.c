@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/tls_sessions.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 
 #include <stdlib.h>
@@ -31,6 +32,7 @@ struct entry {
 void fl_tls_sessions_init(struct fl_tls_sessions *sessions, size_t max)
 {
     *sessions = (struct fl_tls_sessions){.max = max};
+    fl_assert(pthread_mutex_init(&sessions->lock, NULL) == 0);
     fl_list_init(&sessions->oldest_first);
 }
 
@@ -96,10 +98,45 @@ static void make_room_of(struct fl_tls_sessions *sessions, struct device *device
         remove_entry(sessions, fl_container_of(device->entries.next, struct entry, of_device));
 }
 
+static void remove_id(struct fl_tls_sessions *sessions, struct fl_slice id)
+{
+    struct fl_map_node *node = fl_map_find(&sessions->by_id, id);
+
+    if (node)
+        remove_entry(sessions, fl_container_of(node, struct entry, node));
+}
+
+/* Takes over the entry, whose id is set. */
+static enum fl_error add(struct fl_tls_sessions *sessions, struct entry *e, const char *name)
+{
+    struct device *device = NULL;
+    enum fl_error error = FL_OK;
+
+    remove_id(sessions, fl_slice(e->id, e->id_size));
+    make_room(sessions);
+    device = device_of(sessions, name);
+    if (!device) {
+        free(e);
+        return FL_ENOMEM;
+    }
+    make_room_of(sessions, device);
+    error = fl_map_add(&sessions->by_id, &e->node, fl_slice(e->id, e->id_size));
+    if (error) {
+        free(e);
+        forget_device_if_empty(sessions, device);
+        return error;
+    }
+    e->device = device;
+    device->count++;
+    sessions->count++;
+    fl_list_push(&sessions->oldest_first, &e->by_age);
+    fl_list_push(&device->entries, &e->of_device);
+    return FL_OK;
+}
+
 enum fl_error fl_tls_sessions_add(struct fl_tls_sessions *sessions, SSL_SESSION *session,
                                   const struct fl_cert_info *info)
 {
-    struct device *device = NULL;
     struct entry *e = calloc(1, sizeof *e);
     unsigned int size = 0;
     const unsigned char *id = SSL_SESSION_get_id(session, &size);
@@ -116,68 +153,70 @@ enum fl_error fl_tls_sessions_add(struct fl_tls_sessions *sessions, SSL_SESSION 
     e->not_after = info->not_after;
     (void)fl_str_copy(e->serial, sizeof e->serial, info->serial);
     memcpy(e->sha256, info->sha256, sizeof e->sha256);
-    fl_tls_sessions_remove(sessions, fl_slice(e->id, e->id_size));
-    make_room(sessions);
-    device = device_of(sessions, info->name);
-    if (!device) {
-        free(e);
-        return FL_ENOMEM;
-    }
-    make_room_of(sessions, device);
-    error = fl_map_add(&sessions->by_id, &e->node, fl_slice(e->id, e->id_size));
-    if (error) {
-        free(e);
-        forget_device_if_empty(sessions, device);
-        return error;
-    }
     e->session = session;
-    e->device = device;
-    device->count++;
-    sessions->count++;
-    fl_list_push(&sessions->oldest_first, &e->by_age);
-    fl_list_push(&device->entries, &e->of_device);
-    return FL_OK;
+    (void)pthread_mutex_lock(&sessions->lock);
+    error = add(sessions, e, info->name);
+    (void)pthread_mutex_unlock(&sessions->lock);
+    return error;
 }
 
-SSL_SESSION *fl_tls_sessions_find(const struct fl_tls_sessions *sessions, struct fl_slice id,
+SSL_SESSION *fl_tls_sessions_find(struct fl_tls_sessions *sessions, struct fl_slice id,
                                   struct fl_cert_info *info)
 {
-    struct fl_map_node *node = fl_map_find(&sessions->by_id, id);
-    struct entry *e = node ? fl_container_of(node, struct entry, node) : NULL;
+    struct fl_map_node *node = NULL;
+    struct entry *e = NULL;
+    SSL_SESSION *session = NULL;
 
-    if (!e)
-        return NULL;
-    *info = (struct fl_cert_info){
-        .kind = e->kind, .not_before = e->not_before, .not_after = e->not_after};
-    (void)fl_str_copy(info->name, sizeof info->name, e->device->name);
-    (void)fl_str_copy(info->serial, sizeof info->serial, e->serial);
-    memcpy(info->sha256, e->sha256, sizeof info->sha256);
-    return e->session;
+    (void)pthread_mutex_lock(&sessions->lock);
+    node = fl_map_find(&sessions->by_id, id);
+    e = node ? fl_container_of(node, struct entry, node) : NULL;
+    if (e && SSL_SESSION_up_ref(e->session) == 1) {
+        session = e->session;
+        *info = (struct fl_cert_info){
+            .kind = e->kind, .not_before = e->not_before, .not_after = e->not_after};
+        (void)fl_str_copy(info->name, sizeof info->name, e->device->name);
+        (void)fl_str_copy(info->serial, sizeof info->serial, e->serial);
+        memcpy(info->sha256, e->sha256, sizeof info->sha256);
+    }
+    (void)pthread_mutex_unlock(&sessions->lock);
+    return session;
 }
 
 void fl_tls_sessions_remove(struct fl_tls_sessions *sessions, struct fl_slice id)
 {
-    struct fl_map_node *node = fl_map_find(&sessions->by_id, id);
+    (void)pthread_mutex_lock(&sessions->lock);
+    remove_id(sessions, id);
+    (void)pthread_mutex_unlock(&sessions->lock);
+}
 
-    if (node)
-        remove_entry(sessions, fl_container_of(node, struct entry, node));
+size_t fl_tls_sessions_count(struct fl_tls_sessions *sessions)
+{
+    size_t count = 0;
+
+    (void)pthread_mutex_lock(&sessions->lock);
+    count = sessions->count;
+    (void)pthread_mutex_unlock(&sessions->lock);
+    return count;
 }
 
 uint32_t fl_tls_sessions_drop(struct fl_tls_sessions *sessions, struct fl_slice name)
 {
-    struct device *device = find_device(sessions, name);
+    struct device *device = NULL;
     uint32_t dropped = 0;
 
-    if (!device)
-        return 0;
-    device->count++; /* it stays until the walk is over */
-    FL_LIST_EACH(node, &device->entries)
-    {
-        remove_entry(sessions, fl_container_of(node, struct entry, of_device));
-        dropped++;
+    (void)pthread_mutex_lock(&sessions->lock);
+    device = find_device(sessions, name);
+    if (device) {
+        device->count++; /* it stays until the walk is over */
+        FL_LIST_EACH(node, &device->entries)
+        {
+            remove_entry(sessions, fl_container_of(node, struct entry, of_device));
+            dropped++;
+        }
+        device->count--;
+        forget_device_if_empty(sessions, device);
     }
-    device->count--;
-    forget_device_if_empty(sessions, device);
+    (void)pthread_mutex_unlock(&sessions->lock);
     return dropped;
 }
 
@@ -189,4 +228,5 @@ void fl_tls_sessions_free(struct fl_tls_sessions *sessions)
     remove_entry(sessions, fl_container_of(node, struct entry, by_age));
     fl_map_free(&sessions->by_id);
     fl_map_free(&sessions->devices);
+    (void)pthread_mutex_destroy(&sessions->lock);
 }

@@ -2,7 +2,8 @@
  *
  * The TLS sessions that may be resumed, by session id and by device, so that all of one device can
  * be dropped at once. Bounded (FL_LIMIT_TLS_SESSIONS, FL_LIMIT_TLS_SESSIONS_DEVICE): the oldest
- * give way. Sessions are shared with the connections that use them. Whether a device may still
+ * give way. Sessions are shared with the connections that use them. Any thread may call, but for
+ * init and free. Whether a device may still
  * resume is asked elsewhere, each time.
  */
 #ifndef FL_IO_TLS_SESSIONS_H
@@ -13,8 +14,10 @@
 #include "trust/cert.h"
 
 #include <openssl/ssl.h>
+#include <pthread.h>
 
 struct fl_tls_sessions {
+    pthread_mutex_t lock; /* of what follows */
     struct fl_map by_id;
     struct fl_map devices;
     struct fl_list oldest_first;
@@ -30,9 +33,10 @@ FL_MUST_USE enum fl_error fl_tls_sessions_add(struct fl_tls_sessions *sessions,
                                               SSL_SESSION *session,
                                               const struct fl_cert_info *info);
 
-/* The session of that id and the certificate it began with, or NULL. No reference is given. */
-SSL_SESSION *fl_tls_sessions_find(const struct fl_tls_sessions *sessions, struct fl_slice id,
+/* The session of that id and the certificate it began with, or NULL. A reference is given. */
+SSL_SESSION *fl_tls_sessions_find(struct fl_tls_sessions *sessions, struct fl_slice id,
                                   struct fl_cert_info *info);
+size_t fl_tls_sessions_count(struct fl_tls_sessions *sessions);
 
 void fl_tls_sessions_remove(struct fl_tls_sessions *sessions, struct fl_slice id);
 

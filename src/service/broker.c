@@ -11,9 +11,8 @@
 
 static bool join_group(struct fl_broker *broker, const struct fl_broker_host *host)
 {
-    broker->group = host->group;
     if (host->group)
-        return fl_broker_remote_create(broker, host->index);
+        return fl_broker_remote_create(broker, host->group, host->index);
     return fl_broker_group_create(1, &broker->group, NULL) == FL_OK;
 }
 
@@ -90,7 +89,7 @@ void fl_broker_free(struct fl_broker *broker)
     if (broker->remote)
         fl_broker_remote_free(broker);
     else
-        fl_broker_group_free(broker->group);
+        fl_broker_group_free(broker->group); /* its own */
     fl_map_free(&broker->shares);
     fl_map_free(&broker->sessions);
     fl_map_free(&broker->devices);

@@ -641,9 +641,10 @@ void fl_broker_hear(struct fl_broker *broker, unsigned from, const struct fl_bro
     fl_broker_leave(broker);
 }
 
-bool fl_broker_remote_create(struct fl_broker *broker, unsigned index)
+bool fl_broker_remote_create(struct fl_broker *broker, struct fl_broker_group *group,
+                             unsigned index)
 {
-    unsigned count = fl_broker_group_count(broker->group);
+    unsigned count = fl_broker_group_count(group);
     struct fl_broker_remote *remote =
         calloc(1, sizeof *remote + count * sizeof(struct fl_broker_peer));
 
@@ -655,6 +656,7 @@ bool fl_broker_remote_create(struct fl_broker *broker, unsigned index)
     fl_list_init(&remote->dirty);
     fl_list_init(&remote->matched);
     broker->remote = remote;
+    broker->group = group;
     return fl_topic_index_init(&remote->index) == FL_OK;
 }
 

@@ -98,7 +98,8 @@ struct fl_broker_remote {
 };
 
 /* broker_remote.c */
-FL_MUST_USE bool fl_broker_remote_create(struct fl_broker *broker, unsigned index);
+FL_MUST_USE bool fl_broker_remote_create(struct fl_broker *broker, struct fl_broker_group *group,
+                                         unsigned index);
 void fl_broker_remote_free(struct fl_broker *broker);
 /* A subscription to the filter begins and ends. FL_ENOMEM. */
 FL_MUST_USE enum fl_error fl_broker_remote_enter(struct fl_broker *broker, struct fl_slice filter);

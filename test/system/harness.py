@@ -18,6 +18,7 @@ import time
 import unittest
 
 BIN = pathlib.Path(os.environ.get("FAIRLEAD_BIN", pathlib.Path(__file__).parents[2] / "build/asan/bin")).resolve()
+WORKERS = os.environ.get("FAIRLEAD_WORKERS")  # of the front; by default as many as a hub chooses
 READY_S = 30  # generous: sanitizers on a busy machine
 
 
@@ -61,6 +62,9 @@ class Hub:
         self.process = None
         self.init = self.fairlead("init", self.dir, "--host", "localhost,127.0.0.1", "--mqtt-port", self.mqtt_port,
                                   "--https-port", self.https_port, *init_args, hub=False)
+        if WORKERS:
+            with open(self.dir / "hub.conf", "a", encoding="utf-8") as conf:
+                conf.write(f"workers {WORKERS}\n")
 
     def __enter__(self):
         self.start()
@@ -107,7 +111,7 @@ class Hub:
 
     def check_log(self):
         text = self.log()
-        for mark in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", " error assert: "):
+        for mark in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:", " error assert: "):
             if mark in text:
                 raise AssertionError(f"the log shows {mark!r}:\n{text[-8000:]}")
 

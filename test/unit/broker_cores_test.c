@@ -251,6 +251,72 @@ static void only_who_wants_it_is_sent_it(void **state)
     world_free(world);
 }
 
+static void random_words(struct world *world, char *to, size_t size, bool filter)
+{
+    static const char *const levels[] = {"a", "b", "", "$s", "cc", "+", "#"};
+    uint32_t count = 1 + below(world, 4);
+    size_t used = 0;
+
+    to[0] = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t pick = below(world, filter ? 7 : 5);
+        if (pick == 6 && i + 1 < count)
+            pick = 5;
+        used += (size_t)snprintf(to + used, size - used, "%s%s", i ? "/" : "", levels[pick]);
+    }
+    if (to[0] == 0)
+        (void)snprintf(to, size, "a");
+}
+
+/* Subscriptions come and go at all brokers; each publish, wherever, reaches just those that a plain
+ * list of them says. */
+static void who_wants_it_gets_it_as_a_plain_list_says(void **state)
+{
+    enum { READERS = 9, CORES = 3 };
+    (void)state;
+    for (uint64_t run = 1; run <= 10; run++) {
+        struct world *world = world_new(CORES, 8);
+        struct rig_client *readers[READERS];
+        struct rig_client *writers[CORES];
+        char filters[READERS][64] = {{0}};
+
+        seed(world, run);
+        for (size_t i = 0; i < READERS; i++)
+            readers[i] = join(world, (unsigned)(i % CORES), i);
+        for (unsigned i = 0; i < CORES; i++)
+            writers[i] = join(world, i, READERS + i);
+        for (int step = 0; step < 300; step++) {
+            size_t who = below(world, READERS);
+            char topic[64];
+
+            if (filters[who][0])
+                take_back(readers[who], filters[who]);
+            filters[who][0] = 0;
+            if (below(world, 4)) {
+                random_words(world, filters[who], sizeof filters[who], true);
+                ask(readers[who], filters[who], 0);
+            }
+            cores_settle(&world->cores);
+            for (size_t i = 0; i < READERS; i++) {
+                fl_buffer_clear(&readers[i]->heard);
+                readers[i]->taken = 0;
+            }
+            random_words(world, topic, sizeof topic, false);
+            rig_send_publish(writers[below(world, CORES)], topic, "x", 0);
+            cores_settle(&world->cores);
+            for (size_t i = 0; i < READERS; i++) {
+                struct fl_mqtt_packet packet;
+                bool wants = filters[i][0] &&
+                             fl_mqtt_topic_matches(fl_slice_str(filters[i]), fl_slice_str(topic));
+                if ((rig_next(readers[i], &packet) == FL_OK) != wants)
+                    fail_msg("seed %llu: %s on %s: %d", (unsigned long long)run, filters[i], topic,
+                             wants);
+            }
+        }
+        world_free(world);
+    }
+}
+
 static void retained_messages_are_one_store(void **state)
 {
     struct world *world = world_new(2, 8);
@@ -479,6 +545,33 @@ static void what_a_member_did_not_acknowledge_goes_to_one_elsewhere(void **state
     world_free(world);
 }
 
+/* The absent keep their session, and still give back what others can have. */
+static void who_is_away_gives_back_what_one_elsewhere_can_have(void **state)
+{
+    struct world *world = world_new(3, 8);
+    struct rig_client *stays = join(world, 1, 1);
+    struct rig_client *gone = NULL;
+    struct rig_client *writer = join(world, 2, 9);
+
+    (void)state;
+    world->cores.core[1].rig.deny_receive = true;
+    (void)rig_join(&world->cores.core[0].rig, 0, "dev-0", FL_MQTT_5, false);
+    gone = &world->cores.core[0].rig.clients[0];
+    ask(gone, "$share/g/s", 1);
+    ask(stays, "$share/g/s", 1);
+    cores_settle(&world->cores);
+    expect_suback(stays);
+    rig_send_publish(writer, "s", "x", 1);
+    cores_settle(&world->cores);
+    expect_suback(gone);
+    expect_payload(gone, "x"); /* and does not acknowledge it */
+    world->cores.core[1].rig.deny_receive = false;
+    rig_drop(gone);
+    cores_settle(&world->cores);
+    expect_payload(stays, "x");
+    world_free(world);
+}
+
 static void a_message_for_a_share_with_nobody_there_waits_at_its_home(void **state)
 {
     struct world *world = world_new(3, 8);
@@ -554,6 +647,7 @@ int main(void)
         cmocka_unit_test(an_acknowledgement_waits_until_the_others_have_the_message),
         cmocka_unit_test(and_until_the_host_has_settled_it),
         cmocka_unit_test(only_who_wants_it_is_sent_it),
+        cmocka_unit_test(who_wants_it_gets_it_as_a_plain_list_says),
         cmocka_unit_test(retained_messages_are_one_store),
         cmocka_unit_test(a_retained_value_is_not_followed_by_an_older_one),
         cmocka_unit_test(retained_values_never_go_back_in_disorder),
@@ -561,6 +655,7 @@ int main(void)
         cmocka_unit_test(brokers_that_are_full_towards_each_other_go_on),
         cmocka_unit_test(members_everywhere_take_turns),
         cmocka_unit_test(what_a_member_did_not_acknowledge_goes_to_one_elsewhere),
+        cmocka_unit_test(who_is_away_gives_back_what_one_elsewhere_can_have),
         cmocka_unit_test(a_message_for_a_share_with_nobody_there_waits_at_its_home),
         cmocka_unit_test(who_may_not_have_it_passes_it_on),
         cmocka_unit_test(sessions_are_bounded_for_all_together),

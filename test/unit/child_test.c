@@ -222,6 +222,7 @@ static void send_start(struct world *w, const char *level)
 
     msg.as.start.dir = fl_slice_str(w->dir);
     msg.as.start.log_level = fl_slice_str(level);
+    msg.as.start.workers = 1;
     assert_ok(fl_channel_send(w->control, &msg, &w->ctx));
 }
 

@@ -27,6 +27,8 @@
 
 #define HEARD_MAX 65536
 
+static unsigned rig_workers = 1; /* of the fronts to come */
+
 struct rig {
     struct pki pki;
     struct fl_loop *loop;
@@ -382,6 +384,7 @@ static inline int rig_set_up(void **state)
         fl_channel_open(r->loop, fds[0], FL_FROM_FRONT, "front", &handler, &r->control, NULL));
     msg.as.start.dir = fl_slice_str(r->dir);
     msg.as.start.log_level = fl_slice_str("error");
+    msg.as.start.workers = rig_workers;
     assert_ok(fl_channel_send(r->control, &msg, NULL));
     r->mqtt_port = rig_listen(r, "mqtt");
     r->https_port = rig_listen(r, "https");

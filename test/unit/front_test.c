@@ -418,5 +418,13 @@ int main(void)
         RIG_TEST(api_calls_are_passed_to_the_hub_and_back),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    static const unsigned workers[] = {1, 2, 4};
+    int failed = 0;
+
+    for (size_t i = 0; i < sizeof workers / sizeof workers[0]; i++) {
+        rig_workers = workers[i];
+        print_message("with %u workers\n", rig_workers);
+        failed += cmocka_run_group_tests(tests, NULL, NULL);
+    }
+    return failed;
 }

@@ -31,7 +31,7 @@ static void full_file_is_understood(void **state)
 
     (void)state;
     assert_ok(parse("# my hub\nhost hub.example.net 192.0.2.10 2001:db8::10\n"
-                    "mqtt 192.0.2.10 1883\nhttps :: 443\nlog debug\n"));
+                    "mqtt 192.0.2.10 1883\nhttps :: 443\nlog debug\nworkers 3\n"));
     assert_int_equal(config.host_count, 3);
     assert_string_equal(config.hosts[0], "hub.example.net");
     assert_string_equal(config.mqtt.address, "192.0.2.10");
@@ -39,6 +39,7 @@ static void full_file_is_understood(void **state)
     assert_string_equal(config.https.address, "::");
     assert_int_equal(config.https.port, 443);
     assert_int_equal(config.log, FL_LOG_DEBUG);
+    assert_int_equal(config.workers, 3);
     assert_false(config.loopback);
     fl_hub_config_hosts(&config, hosts, sizeof hosts);
     assert_string_equal(hosts, "hub.example.net 192.0.2.10 2001:db8::10");
@@ -52,6 +53,7 @@ static void what_is_left_out_has_a_default(void **state)
     assert_int_equal(config.https.port, 8443);
     assert_string_equal(config.mqtt.address, "");
     assert_int_equal(config.log, FL_LOG_INFO);
+    assert_in_range(config.workers, 1, FL_LIMIT_WORKERS_AUTO);
 }
 
 static void loopback_is_recognised(void **state)
@@ -116,6 +118,9 @@ static void unknown_words_are_refused(void **state)
 {
     (void)state;
     refused("host a\nlog loud", "hub.conf:2:5: unknown level");
+    refused("host a\nworkers 0", "hub.conf:2:9:");
+    refused("host a\nworkers 65", "hub.conf:2:9:");
+    refused("host a\nworkers many", "hub.conf:2:9:");
     refused("host a\nport 1", "hub.conf:2:1");
     refused("host a\nhost b", "hub.conf:2:1");
     refused("host a {\n}", "hub.conf:1");

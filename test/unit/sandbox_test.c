@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -285,6 +286,24 @@ static int front_makes_no_code(void)
 #endif
 }
 
+static void *do_nothing(void *self)
+{
+    return self;
+}
+
+static int front_makes_threads_but_no_process(void)
+{
+    pthread_t thread;
+    int done = 0;
+    void *result = NULL;
+
+    CLAIM(enter(FL_SANDBOX_FRONT) == FL_OK);
+    CLAIM(pthread_create(&thread, NULL, do_nothing, &done) == 0);
+    CLAIM(pthread_join(thread, &result) == 0 && result == &done);
+    CLAIM(fork() < 0);
+    return 0;
+}
+
 static int front_executes(void)
 {
     char *const none[] = {NULL};
@@ -430,6 +449,7 @@ HOLDS(front_can_make_no_socket, front_makes_no_socket)
 HOLDS(front_has_no_power_over_other_processes, front_has_no_power)
 HOLDS(front_can_accept_and_talk, front_accepts_and_talks)
 HOLDS(front_can_make_no_code, front_makes_no_code)
+HOLDS(front_can_make_threads_but_no_process, front_makes_threads_but_no_process)
 KILLS(front_that_executes_is_killed, front_executes, SIGSYS)
 KILLS(front_that_traces_is_killed, front_traces, SIGSYS)
 KILLS(front_can_still_abort, front_aborts, SIGABRT)
@@ -445,6 +465,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(front_can_open_neither_key_nor_database),
         cmocka_unit_test(front_can_make_no_socket),
+        cmocka_unit_test(front_can_make_threads_but_no_process),
         cmocka_unit_test(front_has_no_power_over_other_processes),
         cmocka_unit_test(front_can_accept_and_talk),
         cmocka_unit_test(front_can_make_no_code),

@@ -121,6 +121,7 @@ static int tear_down_group(void **state)
 
 struct world {
     struct fl_loop *loop;
+    struct fl_loop *home; /* where the stream is moved to, or NULL */
     struct fl_tls *tls;
     SSL_CTX *client;
     SSL_SESSION *session; /* the last one the client was given */
@@ -170,6 +171,8 @@ static void on_opened(struct fl_stream *stream)
     struct world *w = fl_container_of(stream, struct world, stream);
     const struct fl_cert_info *info = fl_tls_peer(stream->ssl);
 
+    if (w->home)
+        fl_stream_release(stream);
     w->opened = true;
     w->was_resumed = SSL_session_reused(stream->ssl) == 1;
     (void)fl_str_copy(w->seen_peer, sizeof w->seen_peer, info ? info->name : "");
@@ -470,6 +473,48 @@ static void garbage_instead_of_a_handshake_ends_the_connection(void **state)
     (void)close(fds[1]);
 }
 
+/* The first words of its client are in OpenSSL with the end of the handshake: no event tells of
+ * them any more, and still they are heard. */
+static void a_stream_that_moves_to_another_loop_loses_nothing(void **state)
+{
+    struct world *w = *state;
+    int fds[2];
+    SSL *ssl = SSL_new(w->client);
+
+    assert_ok(fl_loop_create(&w->home, NULL));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(SSL_use_certificate(ssl, device.certificate), 1);
+    assert_int_equal(SSL_use_PrivateKey(ssl, device.key), 1);
+    SSL_set_fd(ssl, fds[1]);
+    SSL_set_connect_state(ssl);
+    assert_ok(fl_stream_open(&w->stream, w->loop, fds[0], fl_tls_context(w->tls), &handler,
+                             "peer:1", NULL));
+    for (int i = 0; i < 10 && SSL_do_handshake(ssl) != 1; i++)
+        assert_ok(fl_loop_round(w->loop, 1, NULL));
+    assert_int_equal(SSL_write(ssl, "ping", 4), 4);
+    for (int i = 0; i < 10; i++)
+        assert_ok(fl_loop_round(w->loop, 1, NULL));
+    assert_true(w->opened);
+    assert_null(w->echo.data); /* nothing was taken here */
+    assert_ok(fl_stream_adopt(&w->stream, w->home, NULL));
+    for (int i = 0; i < 3; i++)
+        assert_ok(fl_loop_round(w->home, 1, NULL));
+    assert_int_equal(SSL_read(ssl, w->got, sizeof w->got - 1), 4);
+    assert_string_equal(w->got, "ping");
+    assert_int_equal(SSL_write(ssl, "pong", 4), 4);
+    for (int i = 0; i < 3; i++)
+        assert_ok(fl_loop_round(w->home, 1, NULL));
+    assert_int_equal(SSL_read(ssl, w->got, sizeof w->got - 1), 4);
+    assert_string_equal(w->got, "pong");
+    (void)close(fds[1]);
+    for (int i = 0; i < 3; i++)
+        assert_ok(fl_loop_round(w->home, 1, NULL));
+    assert_true(w->lost);
+    SSL_free(ssl);
+    fl_loop_free(w->home);
+    w->home = NULL;
+}
+
 static void half_a_handshake_ends_when_its_time_is_over(void **state)
 {
     struct world *w = *state;
@@ -495,6 +540,7 @@ static void remembered_sessions_are_bounded(void **state)
 {
     struct fl_tls_sessions sessions;
     struct fl_cert_info info = {0};
+    SSL_SESSION *found = NULL;
 
     (void)state;
     fl_tls_sessions_init(&sessions, 10);
@@ -510,7 +556,9 @@ static void remembered_sessions_are_bounded(void **state)
         assert_true(sessions.count <= 10);
     }
     assert_null(fl_tls_sessions_find(&sessions, fl_slice("\1\2\3\0", 4), &info));
-    assert_non_null(fl_tls_sessions_find(&sessions, fl_slice("\1\2\3\x13", 4), &info));
+    found = fl_tls_sessions_find(&sessions, fl_slice("\1\2\3\x13", 4), &info);
+    assert_non_null(found);
+    SSL_SESSION_free(found);
     assert_string_equal(info.name, "j");
     assert_int_equal(fl_tls_sessions_drop(&sessions, fl_slice_str("j")), 2);
     assert_int_equal(sessions.count, 8);
@@ -531,6 +579,7 @@ int main(void)
         WORLD_TEST(each_bad_certificate_gets_its_alert),
         WORLD_TEST(garbage_instead_of_a_handshake_ends_the_connection),
         WORLD_TEST(half_a_handshake_ends_when_its_time_is_over),
+        WORLD_TEST(a_stream_that_moves_to_another_loop_loses_nothing),
         cmocka_unit_test(remembered_sessions_are_bounded),
     };
 
