@@ -45,8 +45,8 @@ struct fl_journal_place {
 };
 
 struct fl_journal_stats {
-    uint64_t next;    /* position after the last append */
-    uint64_t durable; /* blocks before it are known to be on stable storage */
+    uint64_t last;    /* position of the last append; 0: none ever */
+    uint64_t durable; /* blocks up to this position are known to be on stable storage */
     uint64_t base;    /* sequence number of the first segment a restart needs */
     uint64_t bytes;   /* on disk, free segments included */
     uint64_t max_bytes;
@@ -57,11 +57,10 @@ struct fl_journal_stats {
     uint64_t retained;         /* bytes in memory for `retain` */
     uint64_t rewrites;         /* times unsynced blocks were written again */
     /* Of recovery. */
-    uint64_t recovered;   /* blocks found */
-    uint64_t damaged;     /* blocks that were on stable storage once and cannot be read now */
-    uint64_t torn_bytes;  /* after the end: never synced */
-    uint64_t torn_blocks; /* whole blocks behind a torn one, dropped with it */
-    uint64_t unreadable;  /* segments without a readable header */
+    uint64_t recovered;  /* blocks found */
+    uint64_t damaged;    /* blocks that were on stable storage once and cannot be read now */
+    uint64_t torn;       /* blocks begun behind the end: never synced, dropped */
+    uint64_t unreadable; /* segments without a readable header */
     struct fl_journal_place places[FL_JOURNAL_PLACES]; /* of `damaged` */
     size_t place_count;                                /* all; at most FL_JOURNAL_PLACES kept */
 };

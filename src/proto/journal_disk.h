@@ -44,7 +44,7 @@ struct fl_journal_block {
     uint32_t size; /* of the plain text */
     uint32_t kind; /* enum fl_journal_kind */
     uint64_t number;
-    uint64_t durable; /* blocks before this one were on stable storage when it was written */
+    uint64_t durable; /* blocks up to this number were on stable storage when it was written */
 };
 
 void fl_journal_name(char to[FL_JOURNAL_NAME_MAX], uint64_t sequence);
