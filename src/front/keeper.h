@@ -23,6 +23,8 @@ struct fl_keeper;
 
 struct fl_keeper_config {
     const char *folder; /* as this process sees it, "/broker"; exists and is the keeper's alone */
+    const struct fl_files *files; /* instead of the folder, for tests: safe in any thread */
+    size_t members;               /* checkpoints begin only while exactly so many have joined */
     uint8_t key[FL_SEAL_KEY];
     enum fl_durability durability;
     uint64_t max_bytes;     /* as fl_journal_config */
@@ -80,7 +82,7 @@ struct fl_keeper_status {
 FL_MUST_USE enum fl_error fl_keeper_open(const struct fl_keeper_config *config,
                                          struct fl_keeper **keeper, struct fl_context *ctx);
 /* As fl_journal_replay, once, before the first append and in one thread; then starts the keeper's
- * thread. FL_ENOMEM: no thread. */
+ * two threads. FL_ENOMEM: no thread. */
 FL_MUST_USE enum fl_error fl_keeper_replay(struct fl_keeper *keeper, fl_journal_visit_fn visit,
                                            void *self, struct fl_context *ctx);
 /* In one thread, after all members left. Commits what was appended, notes the orderly end, ends the
@@ -90,7 +92,8 @@ bool fl_keeper_close(struct fl_keeper *keeper);
 /* In the member's thread. FL_ELIMIT: FL_LIMIT_KEEPER_MEMBERS; FL_EIO: no event descriptor. */
 FL_MUST_USE enum fl_error fl_keeper_join(struct fl_keeper *keeper, struct fl_keeper_member *member,
                                          struct fl_loop *loop, struct fl_context *ctx);
-/* In the member's thread; a checkpoint that is under way is dropped. Twice is harmless. */
+/* In the member's thread. Joining and leaving drop a checkpoint that is under way: it would miss
+ * somebody's state. Leaving twice is harmless. */
 void fl_keeper_leave(struct fl_keeper_member *member);
 
 /* Writes the records as one block; they are replayed together. `ticket` is higher than all before.
@@ -115,6 +118,8 @@ void fl_keeper_want_checkpoint(struct fl_keeper *keeper);
 /* The member's whole state as of its `checkpoint` call or later has been appended. The last member
  * completes the checkpoint. Harmless when `generation` is not the current one any more. */
 void fl_keeper_walked(struct fl_keeper_member *member, uint64_t generation);
+/* The generation that is being walked; 0: none (finished or dropped: stop walking). Atomic. */
+uint64_t fl_keeper_walking(const struct fl_keeper *keeper);
 /* It could not be (no space): the checkpoint is dropped and tried again later. */
 void fl_keeper_walk_failed(struct fl_keeper_member *member, uint64_t generation);
 

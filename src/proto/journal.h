@@ -108,6 +108,8 @@ FL_MUST_USE enum fl_error fl_journal_checkpoint_begin(struct fl_journal *journal
  * begun; errors of append, after which it can be tried again. */
 FL_MUST_USE enum fl_error fl_journal_checkpoint_end(struct fl_journal *journal, uint64_t *position,
                                                     struct fl_context *ctx);
+/* Gives up the one that was begun; what was appended for it stays, as records like any. */
+void fl_journal_checkpoint_drop(struct fl_journal *journal);
 
 /* --- what must be synced --- */
 
@@ -153,6 +155,8 @@ FL_MUST_USE enum fl_error fl_journal_chore_run(const struct fl_files *files,
 void fl_journal_chore_done(struct fl_journal *journal, const struct fl_journal_chore *chore,
                            enum fl_error result);
 
+/* Of the segment that is written to; 0: none yet. Changes when there is something for chores. */
+uint64_t fl_journal_sequence(const struct fl_journal *journal);
 struct fl_journal_stats fl_journal_stats(const struct fl_journal *journal);
 
 #endif

@@ -369,6 +369,19 @@ enum fl_error fl_journal_checkpoint_end(struct fl_journal *journal, uint64_t *po
     return FL_OK;
 }
 
+void fl_journal_checkpoint_drop(struct fl_journal *journal)
+{
+    journal->pending = (struct journal_base){0};
+}
+
+uint64_t fl_journal_sequence(const struct fl_journal *journal)
+{
+    for (size_t i = journal->count; journal->writing && i-- > 0;)
+        if (journal->segments[i].state == JOURNAL_LIVE)
+            return journal->segments[i].sequence;
+    return 0;
+}
+
 struct fl_journal_stats fl_journal_stats(const struct fl_journal *journal)
 {
     const struct fl_journal *j = journal;
