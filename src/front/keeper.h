@@ -36,7 +36,8 @@ struct fl_keeper_config {
 /* One worker. The caller's, zero-initialised but for the calls and `self`; they are made in the
  * worker's loop, and it may call the keeper from them. */
 struct fl_keeper_member {
-    /* Everything up to `committed` is; made when that reached a ticket of this member. */
+    /* Everything up to `committed` is. Made while the member waits for a ticket, once for a sync at
+     * most; that ticket may be higher still. */
     void (*committed)(struct fl_keeper_member *member, uint64_t committed);
     /* Walk your own state and append all of it, in as many rounds as it takes; then
      * fl_keeper_walked with this generation. A higher one replaces one not finished. */
