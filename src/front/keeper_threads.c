@@ -81,6 +81,7 @@ static void sync_once(struct fl_keeper *k, const struct fl_journal_unsynced *uns
     fl_keeper_lock(k);
     k->status.syncs++;
     if (error != FL_OK) {
+        k->unsynced_since = now_of(k);
         sync_failed(k, ctx.text);
         return;
     }
