@@ -274,11 +274,20 @@ static enum fl_error add_name(struct names *names, const char *name)
     return FL_OK;
 }
 
-static bool is_file(int folder_fd, const char *name)
+/* By the entry, where the file system says it; a sandbox may allow to look at descriptors only. */
+static bool is_file(int folder_fd, const struct dirent *entry)
 {
     struct stat status = {0};
+    bool is = entry->d_type == DT_REG;
+    int fd = -1;
 
-    return fstatat(folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
+    if (entry->d_type != DT_UNKNOWN)
+        return is;
+    fd = openat(folder_fd, entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    is = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    if (fd >= 0)
+        (void)close(fd);
+    return is;
 }
 
 static enum fl_error collect(int folder_fd, DIR *dir, struct names *names, struct fl_context *ctx)
@@ -291,7 +300,7 @@ static enum fl_error collect(int folder_fd, DIR *dir, struct names *names, struc
         entry = readdir(dir); /* cppcheck-suppress readdirCalled ; a stream has one thread */
         if (!entry)
             return errno == 0 ? FL_OK : fail(ctx, "list", ".");
-        if (!is_file(folder_fd, entry->d_name))
+        if (!is_file(folder_fd, entry))
             continue;
         error = add_name(names, entry->d_name);
         if (error != FL_OK)

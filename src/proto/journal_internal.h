@@ -28,6 +28,7 @@ struct journal_segment {
 
 /* A checkpoint, as its last block states it. */
 struct journal_base {
+    bool tight; /* there was little room when it began: owners add little to it then */
     uint64_t sequence;
     uint64_t block;  /* number of the first block of that segment */
     uint64_t size;   /* bytes appended from its beginning to its end */

@@ -119,20 +119,24 @@ bool fl_journal_is_tight(const struct fl_journal *journal)
            available(journal) <= reserved(journal) + 1;
 }
 
+/* The size of a checkpoint includes what was appended beside it, so one that was made in full
+ * traffic may be far larger than the state. When room is short, one made in quiet shows what is
+ * true. */
 bool fl_journal_wants_checkpoint(const struct fl_journal *journal)
 {
     const struct fl_journal *j = journal;
     uint64_t enough = 2 * j->base.size;
 
-    if (!j->replayed || j->pending.sequence || j->ended.sequence)
+    if (!j->replayed || !j->base.sequence || j->pending.sequence || j->ended.sequence)
         return false;
     if (j->must_checkpoint)
         return true;
     if (enough < 4 * (uint64_t)j->segment_bytes)
         enough = 4 * (uint64_t)j->segment_bytes;
-    return j->since_checkpoint > enough ||
-           (j->since_checkpoint > j->base.size + j->segment_bytes &&
-            (fl_journal_is_tight(j) || available(j) <= reserved(j) + 2));
+    if (j->since_checkpoint > enough)
+        return true;
+    return (fl_journal_is_tight(j) || available(j) <= reserved(j) + 2) &&
+           (!j->base.tight || j->since_checkpoint > j->base.size / 4 + j->segment_bytes);
 }
 
 /* --- chores --- */
@@ -331,17 +335,20 @@ enum fl_error fl_journal_roll(struct fl_journal *j, uint64_t first, bool reserve
 enum fl_error fl_journal_checkpoint_begin(struct fl_journal *journal, struct fl_context *ctx)
 {
     struct fl_journal *j = journal;
+    bool tight = false;
     enum fl_error error = FL_OK;
 
     if (!j->replayed)
         return fl_fail(ctx, FL_ESTATE, "journal: not read yet");
     j->pending = (struct journal_base){0};
+    tight = fl_journal_is_tight(j);
     if (!j->writing || j->spoiled || j->offset > FL_JOURNAL_DATA)
         error = fl_journal_roll(j, j->last + 1, true, ctx);
     if (error != FL_OK)
         return error;
     j->pending.sequence = fl_journal_current(j)->sequence;
     j->pending.block = j->last + 1;
+    j->pending.tight = tight;
     return FL_OK;
 }
 
