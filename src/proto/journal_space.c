@@ -306,6 +306,7 @@ enum fl_error fl_journal_roll(struct fl_journal *j, uint64_t first, bool reserve
     if (error != FL_OK)
         return error;
     segment = ready_segment(j);
+    fl_assert(segment);
     header.sequence = segment->sequence;
     if (!j->base.sequence) {
         header.base = header.sequence;
