@@ -59,8 +59,13 @@ static void check_configuration(struct fl_doctor *d)
 
 static void check_private(struct fl_doctor *d)
 {
-    static const char *const names[] = {
-        "keys", "operator", "state", "broker", "keys/issuing.key", "keys/root.key", "operator/profile.key"};
+    static const char *const names[] = {"keys",
+                                        "operator",
+                                        "state",
+                                        "broker",
+                                        "keys/issuing.key",
+                                        "keys/root.key",
+                                        "operator/profile.key"};
     char path[FL_CLI_PATH_MAX];
     char todo[FL_CLI_PATH_MAX + 64];
     struct stat st = {0};
