@@ -280,6 +280,26 @@ void fl_crew_change_end(struct fl_crew *crew)
     (void)pthread_mutex_unlock(&crew->gate);
 }
 
+void fl_crew_exchange(struct fl_crew *crew)
+{
+    bool again = crew->count > 1;
+
+    while (again) {
+        again = false;
+        for (unsigned i = 0; i < crew->count; i++) {
+            struct member *m = &crew->members[i];
+            hear(m);
+            spill(m);
+            crew->host.round(crew->host.self, i, m->busy);
+            publish(m);
+            again = again || m->busy;
+        }
+        for (unsigned i = 0; i < crew->count && !again; i++)
+            for (unsigned to = 0; to < crew->count && !again; to++)
+                again = i != to && !fl_ring_empty(ring_of(crew, i, to));
+    }
+}
+
 /* --- the crew --- */
 
 static size_t slots_for(unsigned count)

@@ -63,6 +63,10 @@ bool fl_crew_post(struct fl_crew *crew, unsigned from, unsigned to,
 /* Notes of this worker wait for room: it should not be made to say more. By itself. */
 bool fl_crew_busy(const struct fl_crew *crew, unsigned worker);
 
+/* By the main thread, in a change: all notes arrive, and rounds end, until nobody has more to say.
+ */
+void fl_crew_exchange(struct fl_crew *crew);
+
 /* By anyone, in order. fl_crew_mail_bytes: what is on its way to a worker. */
 void fl_crew_mail(struct fl_crew *crew, unsigned to, struct fl_mail *mail);
 size_t fl_crew_mail_bytes(struct fl_crew *crew, unsigned to);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "io/clock.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 /* --- the hub --- */
@@ -52,6 +53,31 @@ static int judge(void *self, const struct fl_cert_info *info, struct fl_context 
 
 /* --- serving --- */
 
+/* What was acknowledged before is there again before anyone can ask for it. */
+static enum fl_error open_log(struct fl_front *f, struct fl_context *ctx)
+{
+    struct fl_keeper_config config = {
+        .folder = f->log_folder,
+        .durability = f->durable_os ? FL_DURABILITY_OS : FL_DURABILITY_DISK,
+        .max_bytes = f->log_bytes,
+        .random = fl_random_system(),
+        .clock = f->clock,
+    };
+    enum fl_error error = FL_OK;
+
+    memcpy(config.key, f->log_key, sizeof config.key);
+    error = fl_keeper_open(&config, &f->keeper, ctx);
+    explicit_bzero(config.key, sizeof config.key);
+    return error ? error : fl_workers_keep(f->workers, f->keeper, ctx);
+}
+
+static void on_broken(void *self, const char *words)
+{
+    struct fl_front *f = self;
+
+    fl_child_failed(f->child, words);
+}
+
 static void serve_if_possible(struct fl_front *f)
 {
     struct fl_context ctx = {0};
@@ -63,6 +89,10 @@ static void serve_if_possible(struct fl_front *f)
     f->serving = true;
     f->mqtt_fd = -1;
     f->https_fd = -1;
+    if (open_log(f, &ctx) != FL_OK) {
+        fail(f, "the log of sessions and messages cannot be read", &ctx);
+        return;
+    }
     if (fl_workers_open(f->workers, mqtt_fd, fl_tls_context(f->mqtt_tls), &ctx) != FL_OK ||
         fl_https_open(&f->https, f->loop, https_fd, fl_tls_context(f->https_tls), &ctx) != FL_OK) {
         fail(f, "the listeners could not be opened", &ctx);
@@ -169,6 +199,8 @@ static enum fl_error on_config(struct fl_front *f, const struct fl_msg *msg, str
     if (m->log_key.size != sizeof f->log_key)
         return fl_fail(ctx, FL_EINVAL, "a log key has %zu octets", sizeof f->log_key);
     memcpy(f->log_key, m->log_key.data, sizeof f->log_key);
+    f->durable_os = m->durable_os != 0;
+    f->log_bytes = m->log_bytes;
     fl_roster_snapshot_begin(&f->roster);
     fl_buffer_clear(&f->issuing);
     error = fl_buffer_append_slice(&f->issuing, m->issuing);
@@ -324,10 +356,10 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
     struct fl_workers_config workers = {
         .count = fl_child_workers(child),
         .loop = loop,
-        .host = {.frames = on_frames, .checked = on_checked, .self = f}};
+        .host = {.frames = on_frames, .checked = on_checked, .broken = on_broken, .self = f}};
     enum fl_error error = FL_OK;
 
-    (void)dir;
+    (void)snprintf(f->log_folder, sizeof f->log_folder, "%s/broker", dir);
     f->child = child;
     f->loop = loop;
     f->clock = fl_clock_system();
@@ -400,6 +432,7 @@ static void end(void *self)
 
     fl_https_free(&f->https);
     fl_workers_free(f->workers);
+    (void)fl_keeper_close(f->keeper);
     fl_channel_close(f->hub);
     fl_identity_free(&f->identity);
     fl_tls_free(f->mqtt_tls);

@@ -31,7 +31,11 @@ struct fl_front {
     int https_fd;
     struct fl_buffer issuing;          /* DER */
     uint8_t log_key[FL_FRONT_LOG_KEY]; /* of the log on disk; all there once `knows` */
-    bool knows;                        /* a snapshot was whole */
+    bool durable_os;                   /* hub.conf: durability os */
+    uint64_t log_bytes;
+    char log_folder[4200];    /* as this process sees it */
+    struct fl_keeper *keeper; /* NULL: not opened yet */
+    bool knows;               /* a snapshot was whole */
     bool serving;
 };
 

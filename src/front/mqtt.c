@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "front/mqtt.h"
 
+#include "base/crc32c.h"
 #include "base/log.h"
 #include "codec/mqtt.h"
 #include "io/listener.h"
@@ -30,7 +31,8 @@ struct fl_front_mqtt {
     struct fl_list strangers;       /* struct conn, no certificate seen yet; oldest first */
     struct fl_list stalled;         /* struct conn, with bytes that could not be taken */
     uint64_t hub;                   /* which hub it is: grows when one goes */
-    struct fl_reading_list parsed;  /* too large for a stack */
+    struct fl_mqtt_log log;
+    struct fl_reading_list parsed; /* too large for a stack */
 };
 
 struct device {
@@ -153,13 +155,26 @@ static void end(struct conn *c, const char *why)
     fl_loop_defer(c->mqtt->config.loop, &c->flush);
 }
 
+/* What may be sent now: what it tells of is on stable storage. */
+static enum fl_error send_output(struct conn *c)
+{
+    struct fl_buffer *out = fl_broker_output(c->attached);
+    size_t before = out->size;
+    enum fl_error error =
+        fl_stream_write_some(&c->stream, out, fl_broker_output_ready(c->attached));
+
+    fl_broker_output_sent(c->attached, before - out->size);
+    return error;
+}
+
 static void flush(struct conn *c)
 {
     enum fl_error error = FL_OK;
 
     if (!c->attached)
         return;
-    error = fl_stream_write(&c->stream, fl_broker_output(c->attached));
+    fl_mqtt_log_write(&c->mqtt->log);
+    error = send_output(c);
     if (c->ending) {
         /* Who does not read loses the farewell, not the order of things. */
         detach(c, c->why ? c->why : "ended");
@@ -186,7 +201,7 @@ static void on_writable(struct fl_stream *stream)
 /* What it would have to say to other workers finds no room. */
 static bool is_busy(const struct fl_front_mqtt *m)
 {
-    return m->config.crew && fl_crew_busy(m->config.crew, m->config.worker);
+    return m->log.behind || (m->config.crew && fl_crew_busy(m->config.crew, m->config.worker));
 }
 
 static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
@@ -560,6 +575,7 @@ void fl_front_mqtt_note(struct fl_front_mqtt *mqtt, unsigned from,
 
 void fl_front_mqtt_round(struct fl_front_mqtt *mqtt, bool busy)
 {
+    fl_mqtt_log_write(&mqtt->log);
     fl_broker_round(mqtt->broker, busy, now(mqtt));
 }
 
@@ -567,16 +583,21 @@ unsigned fl_front_mqtt_home(const struct fl_front_mqtt *mqtt, struct fl_slice de
 {
     unsigned count = mqtt->config.crew ? fl_crew_count(mqtt->config.crew) : 1;
 
-    /* Not the bits that choose its bucket in a map: each map would use a part of its buckets. */
-    return count == 1 ? 0 : (unsigned)((fl_map_hash(device) >> 40) % count);
+    /* The same in the next process, which reads from the log what was on its way between them. */
+    return count == 1 ? 0 : fl_crc32c(0, device) % count;
 }
 
 static void on_after_round(struct fl_deferred *deferred)
 {
     struct fl_front_mqtt *m = fl_container_of(deferred, struct fl_front_mqtt, after_round);
     fl_time_t next = fl_broker_next_timeout(m->broker);
+    bool was_behind = false;
 
     fl_readings_flush(m->readings);
+    was_behind = m->log.behind;
+    fl_mqtt_log_write(&m->log);
+    if (was_behind && !m->log.behind)
+        fl_front_mqtt_room(m);
     if (next == FL_TIME_NEVER)
         fl_loop_stop_timer(m->config.loop, &m->tick);
     else
@@ -677,6 +698,7 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
     }
     fl_loop_stop_timer(mqtt->config.loop, &mqtt->tick);
     fl_loop_stop_timer(mqtt->config.loop, &mqtt->quiet);
+    fl_mqtt_log_leave(&mqtt->log);
     fl_loop_undefer(&mqtt->after_round);
     fl_broker_free(mqtt->broker);
     fl_readings_free(mqtt->readings);
@@ -736,4 +758,69 @@ uint32_t fl_front_mqtt_recheck(struct fl_front_mqtt *mqtt, struct fl_slice devic
 void fl_front_mqtt_stop(struct fl_front_mqtt *mqtt)
 {
     fl_readings_flush(mqtt->readings);
+    fl_mqtt_log_leave(&mqtt->log);
+}
+
+/* --- the log --- */
+
+static void on_log_changed(void *self)
+{
+    touch(self);
+}
+
+static void on_log_broken(void *self, const char *words)
+{
+    const struct fl_front_mqtt *m = self;
+
+    m->config.broken(m->config.self, words);
+}
+
+void fl_front_mqtt_keep(struct fl_front_mqtt *mqtt, struct fl_keeper *keeper)
+{
+    mqtt->log.changed = on_log_changed;
+    mqtt->log.broken = on_log_broken;
+    mqtt->log.self = mqtt;
+    fl_mqtt_log_begin(&mqtt->log, mqtt->config.loop, mqtt->broker, keeper, mqtt->config.worker,
+                      utc(mqtt) - now(mqtt));
+}
+
+enum fl_error fl_front_mqtt_restore(struct fl_front_mqtt *mqtt, const struct fl_keep *record)
+{
+    struct fl_slice rest = record->as.session.key;
+    struct fl_slice identity = {0};
+    bool mine = true;
+
+    if (record->type == fl_keep_type_session) {
+        (void)fl_slice_cut(&rest, 0, &identity);
+        mine = fl_front_mqtt_home(mqtt, identity) == mqtt->config.worker;
+    } else if (record->type >= fl_keep_type_retain) {
+        mine = mqtt->config.worker == 0;
+    }
+    return fl_broker_restore(mqtt->broker, record, mine, now(mqtt));
+}
+
+static bool is_known(void *self, struct fl_slice identity)
+{
+    const struct fl_front_mqtt *m = self;
+
+    return fl_roster_knows(m->config.roster, identity);
+}
+
+void fl_front_mqtt_restored(struct fl_front_mqtt *mqtt)
+{
+    fl_broker_restored(mqtt->broker, is_known, mqtt, now(mqtt));
+}
+
+void fl_front_mqtt_resumed(struct fl_front_mqtt *mqtt)
+{
+    fl_broker_resumed(mqtt->broker);
+    fl_mqtt_log_write(&mqtt->log);
+}
+
+enum fl_error fl_front_mqtt_join_log(struct fl_front_mqtt *mqtt, struct fl_context *ctx)
+{
+    enum fl_error error = fl_mqtt_log_join(&mqtt->log, ctx);
+
+    touch(mqtt); /* timers of what was read back */
+    return error;
 }

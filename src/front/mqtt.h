@@ -12,6 +12,7 @@
 
 #include "base/world.h"
 #include "front/crew.h"
+#include "front/mqtt_log.h"
 #include "front/readings.h"
 #include "front/refusals.h"
 #include "front/roster.h"
@@ -32,6 +33,8 @@ struct fl_front_mqtt_config {
     /* A refusal of a message; the owner's, as others tell theirs to it too. */
     void (*refused)(void *self, struct fl_slice device, const char *what, struct fl_slice topic,
                     const char *reason);
+    /* The log is broken: nothing more will be acknowledged, and the process must end. */
+    void (*broken)(void *self, const char *words);
     void *self;
     /* Of several workers; zero and NULL when there is only one. */
     struct fl_crew *crew;
@@ -74,6 +77,19 @@ void fl_front_mqtt_readings_done(struct fl_front_mqtt *mqtt, uint64_t batch, enu
  * its sessions too. Returns how many were ended. */
 uint32_t fl_front_mqtt_recheck(struct fl_front_mqtt *mqtt, struct fl_slice device, const char *why,
                                bool forget);
+
+/* --- the log; the first four by the main thread while nobody else works --- */
+
+/* The broker keeps what outlives it, in this log. */
+void fl_front_mqtt_keep(struct fl_front_mqtt *mqtt, struct fl_keeper *keeper);
+/* See fl_broker_restore, fl_broker_restored and fl_broker_resumed. */
+FL_MUST_USE enum fl_error fl_front_mqtt_restore(struct fl_front_mqtt *mqtt,
+                                                const struct fl_keep *record);
+void fl_front_mqtt_restored(struct fl_front_mqtt *mqtt);
+void fl_front_mqtt_resumed(struct fl_front_mqtt *mqtt);
+/* On the worker's own thread, before it accepts anyone. */
+FL_MUST_USE enum fl_error fl_front_mqtt_join_log(struct fl_front_mqtt *mqtt,
+                                                 struct fl_context *ctx);
 
 /* The process ends: what was gathered is sent. */
 void fl_front_mqtt_stop(struct fl_front_mqtt *mqtt);

@@ -213,6 +213,11 @@ int fl_roster_judge(const struct fl_roster *roster, const struct fl_cert_info *i
     return X509_V_OK;
 }
 
+bool fl_roster_knows(const struct fl_roster *roster, struct fl_slice device)
+{
+    return find_device(roster, device) != NULL;
+}
+
 bool fl_roster_admits(const struct fl_roster *roster, struct fl_slice device,
                       struct fl_slice serial)
 {

@@ -46,6 +46,7 @@ void fl_roster_snapshot_end(struct fl_roster *roster,
 int fl_roster_judge(const struct fl_roster *roster, const struct fl_cert_info *info, fl_time_t now,
                     struct fl_context *ctx);
 
+bool fl_roster_knows(const struct fl_roster *roster, struct fl_slice device);
 /* True while the device may connect with this credential. */
 bool fl_roster_admits(const struct fl_roster *roster, struct fl_slice device,
                       struct fl_slice serial);

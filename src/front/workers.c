@@ -36,7 +36,7 @@ struct fl_workers {
 /* Whose thread this is. TLS tells of refusals without saying where. */
 static _Thread_local struct worker *here;
 
-enum kind { OPEN, GUEST, CHECK, CHECKED, FRAMES, HUB_DOWN, HUB_UP, DONE, FLUSH };
+enum kind { OPEN, LOG, GUEST, CHECK, CHECKED, FRAMES, HUB_DOWN, HUB_UP, DONE, FLUSH };
 
 struct letter {
     struct fl_mail mail;
@@ -150,6 +150,27 @@ static void open_here(struct worker *worker, int fd, SSL_CTX *tls)
         fl_log(FL_LOG_ERROR, "front", "worker %u does not accept: %s", worker->index, ctx.text);
 }
 
+/* It goes on with the log on its own thread. */
+static void join_log(struct worker *worker)
+{
+    struct fl_context ctx = {0};
+
+    if (fl_front_mqtt_join_log(worker->mqtt, &ctx) == FL_OK)
+        return;
+    /* Its devices would never be answered: a new process serves them. */
+    fl_log(FL_LOG_ERROR, "front", "worker %u: %s", worker->index, ctx.text);
+    abort();
+}
+
+static void on_broken(void *self, const char *words)
+{
+    const struct worker *worker = self;
+
+    /* Each worker is told; the process ends once. */
+    if (worker->index == 0)
+        worker->all->config.host.broken(worker->all->config.host.self, words);
+}
+
 static void check_here(struct worker *worker, struct letter *letter)
 {
     letter->applied.sessions_closed += fl_front_mqtt_recheck(
@@ -181,6 +202,9 @@ static void on_mail(void *self, unsigned index, struct fl_mail *mail)
     switch (letter->kind) {
     case OPEN:
         open_here(worker, letter->fd, letter->tls);
+        break;
+    case LOG:
+        join_log(worker);
         break;
     case GUEST:
         fl_front_mqtt_welcome(worker->mqtt, letter->guest);
@@ -331,6 +355,7 @@ static enum fl_error worker_init(struct fl_workers *w, unsigned index, struct fl
     struct fl_front_mqtt_config mqtt = {.clock = w->config.clock,
                                         .roster = w->config.roster,
                                         .refused = on_refused,
+                                        .broken = on_broken,
                                         .self = worker,
                                         .crew = w->crew,
                                         .group = w->group,
@@ -401,6 +426,58 @@ enum fl_error fl_workers_open(struct fl_workers *workers, int fd, SSL_CTX *tls,
         post(workers, i, letter);
     }
     return fl_front_mqtt_open(workers->workers[0].mqtt, fd, tls, ctx);
+}
+
+/* --- the log --- */
+
+static enum fl_error on_block(void *self, struct fl_slice records, uint64_t position,
+                              struct fl_context *ctx)
+{
+    struct fl_workers *w = self;
+    struct fl_keep record;
+    enum fl_error error = FL_OK;
+
+    (void)position;
+    for (;;) {
+        error = fl_keep_decode(&records, &record, ctx);
+        if (error == FL_ENOTFOUND)
+            return FL_OK;
+        for (unsigned i = 0; i < w->config.count && !error; i++)
+            error = fl_front_mqtt_restore(w->workers[i].mqtt, &record);
+        if (error == FL_ENOMEM)
+            return fl_fail(ctx, error, "log: out of memory while it is read");
+        if (error)
+            return error;
+    }
+}
+
+enum fl_error fl_workers_keep(struct fl_workers *workers, struct fl_keeper *keeper,
+                              struct fl_context *ctx)
+{
+    bool changing = workers->changing;
+    enum fl_error error = FL_OK;
+
+    if (!changing)
+        fl_crew_change_begin(workers->crew);
+    for (unsigned i = 0; i < workers->config.count; i++)
+        fl_front_mqtt_keep(workers->workers[i].mqtt, keeper);
+    error = fl_keeper_replay(keeper, on_block, workers, ctx);
+    if (!error) {
+        fl_crew_exchange(workers->crew);
+        for (unsigned i = workers->config.count; i-- > 0;)
+            fl_front_mqtt_restored(workers->workers[i].mqtt);
+        fl_crew_exchange(workers->crew);
+        for (unsigned i = 0; i < workers->config.count; i++)
+            fl_front_mqtt_resumed(workers->workers[i].mqtt);
+    }
+    here = &workers->workers[0];
+    if (!changing)
+        fl_crew_change_end(workers->crew);
+    for (unsigned i = 1; i < workers->config.count && !error; i++)
+        post(workers, i, letter_new(LOG, 0));
+    if (!error)
+        error = fl_front_mqtt_join_log(workers->workers[0].mqtt, ctx);
+    return error;
 }
 
 static void stop_others(struct fl_workers *w)

@@ -19,6 +19,8 @@ struct fl_workers_host {
     /* A check is done: `closed` connections were ended. */
     void (*checked)(void *self, uint64_t seq, struct fl_slice device, const char *why,
                     struct fl_msg_applied applied);
+    /* The log is broken: the process must end. */
+    void (*broken)(void *self, const char *words);
     void *self;
 };
 
@@ -37,6 +39,11 @@ void fl_workers_free(struct fl_workers *workers);
 
 /* All accept from it. Takes over `fd`. */
 FL_MUST_USE enum fl_error fl_workers_open(struct fl_workers *workers, int fd, SSL_CTX *tls,
+                                          struct fl_context *ctx);
+
+/* Reads the log back and goes on with it; once, when the devices are known and before the listeners
+ * are opened. FL_EPARSE: it holds what this version does not know; errors of fl_keeper_replay. */
+FL_MUST_USE enum fl_error fl_workers_keep(struct fl_workers *workers, struct fl_keeper *keeper,
                                           struct fl_context *ctx);
 
 /* What all read (roster, TLS contexts) is about to change: nobody else works until the end of this

@@ -362,11 +362,16 @@ void fl_stream_resume(struct fl_stream *stream)
 
 enum fl_error fl_stream_write(struct fl_stream *stream, struct fl_buffer *out)
 {
+    return fl_stream_write_some(stream, out, out->size);
+}
+
+enum fl_error fl_stream_write_some(struct fl_stream *stream, struct fl_buffer *out, size_t most)
+{
     if (stream->state != FL_STREAM_OPEN || !stream->watch.added || stream->failed)
         return FL_ECLOSED;
-    while (out->size > 0) {
+    while (most > 0) {
         struct fl_slice bytes = fl_buffer_slice(out);
-        size_t size = bytes.size < WRITE_SIZE ? bytes.size : WRITE_SIZE;
+        size_t size = most < WRITE_SIZE ? most : WRITE_SIZE;
         int result = 0;
 
         errno = 0;
@@ -378,6 +383,7 @@ enum fl_error fl_stream_write(struct fl_stream *stream, struct fl_buffer *out)
         }
         if (result > 0) {
             fl_buffer_consume(out, (size_t)result);
+            most -= (size_t)result;
             continue;
         }
         if (!stream->ssl && errno == EINTR)

@@ -70,6 +70,9 @@ void fl_stream_resume(struct fl_stream *stream);
 /* Writes from the front of `out` and consumes what is written. FL_EMORE: the rest when `writable`
  * says so. FL_ECLOSED: the connection has failed, `lost` says why later. */
 FL_MUST_USE enum fl_error fl_stream_write(struct fl_stream *stream, struct fl_buffer *out);
+/* The same for at most the first `most` bytes. */
+FL_MUST_USE enum fl_error fl_stream_write_some(struct fl_stream *stream, struct fl_buffer *out,
+                                               size_t most);
 
 /* Says that nothing more comes, and drops what still arrives until the other side has ended too
  * (`lost`) or a second has passed: what was written before is not destroyed by a reset. */

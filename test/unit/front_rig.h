@@ -13,6 +13,7 @@
 #include "io/role.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -36,6 +37,7 @@ struct rig {
     struct fl_channel *hub;
     pid_t pid;
     char dir[64];
+    char broker[80]; /* where its log is */
     uint16_t mqtt_port;
     uint16_t https_port;
     bool ready;
@@ -368,6 +370,10 @@ static inline int rig_set_up(void **state)
     (void)snprintf(r->dir, sizeof r->dir, "/tmp/fl_front_XXXXXX");
     assert_non_null(mkdtemp(r->dir));
     (void)chmod(r->dir, 0755);
+    (void)snprintf(r->broker, sizeof r->broker, "%s/broker", r->dir);
+    assert_int_equal(mkdir(r->broker, 0700), 0);
+    if (geteuid() == 0)
+        assert_int_equal(chown(r->broker, fl_role_of(FL_FROM_FRONT)->uid, (gid_t)-1), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     r->pid = fork();
     assert_true(r->pid >= 0);
@@ -394,6 +400,18 @@ static inline int rig_set_up(void **state)
     return 0;
 }
 
+static inline void rig_remove_log(const struct rig *r)
+{
+    DIR *folder = opendir(r->broker);
+    const struct dirent *entry = NULL;
+
+    assert_non_null(folder);
+    while ((entry = readdir(folder)))
+        (void)unlinkat(dirfd(folder), entry->d_name, 0);
+    (void)closedir(folder);
+    (void)rmdir(r->broker);
+}
+
 static inline int rig_tear_down(void **state)
 {
     struct rig *r = *state;
@@ -411,6 +429,7 @@ static inline int rig_tear_down(void **state)
     fl_buffer_free(&r->records);
     fl_buffer_free(&r->csr);
     pki_free(&r->pki);
+    rig_remove_log(r);
     (void)rmdir(r->dir);
     free(r);
     /* A sanitizer's report ends it otherwise. */
