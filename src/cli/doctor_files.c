@@ -59,8 +59,13 @@ static void check_configuration(struct fl_doctor *d)
 
 static void check_private(struct fl_doctor *d)
 {
-    static const char *const names[] = {
-        "keys", "operator", "state", "keys/issuing.key", "keys/root.key", "operator/profile.key"};
+    static const char *const names[] = {"keys",
+                                        "operator",
+                                        "state",
+                                        "keys/issuing.key",
+                                        "keys/data.key",
+                                        "keys/root.key",
+                                        "operator/profile.key"};
     char path[FL_CLI_PATH_MAX];
     char todo[FL_CLI_PATH_MAX + 64];
     struct stat st = {0};
@@ -99,6 +104,24 @@ static void check_root_key(struct fl_doctor *d)
                         "%s is still on this machine", path);
     else if (errno == ENOENT)
         fl_doctor_found(d, FL_DOCTOR_OK, "root key", NULL, "is not on this machine");
+}
+
+static void check_data_key(struct fl_doctor *d)
+{
+    char path[FL_CLI_PATH_MAX];
+    char todo[FL_CLI_PATH_MAX + 160];
+
+    if (fl_file_path(path, d->directory, "keys/data.key", NULL) != FL_OK)
+        return;
+    (void)snprintf(todo, sizeof todo,
+                   "restore it from a backup; a directory of a version without it gets one with "
+                   "`fairlead init --add-data-key %s`",
+                   d->directory);
+    if (access(path, F_OK) == 0)
+        fl_doctor_found(d, FL_DOCTOR_OK, "data key", NULL, "is there; keep a copy offline");
+    else if (errno == ENOENT)
+        fl_doctor_found(d, FL_DOCTOR_FAIL, "data key", todo,
+                        "%s is missing: nothing stored can be read", path);
 }
 
 struct certificate {
@@ -200,6 +223,7 @@ void fl_doctor_check_files(struct fl_doctor *d)
     check_configuration(d);
     check_private(d);
     check_root_key(d);
+    check_data_key(d);
     check_certificate(d, "root certificate", "ca.pem", 365 * DAY_MS,
                       "every device must get a new root before that day");
     check_certificate(d, "issuing certificate", "keys/issuing.pem", 90 * DAY_MS,

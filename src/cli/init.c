@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/init.h"
 
+#include "cli/init_key.h"
 #include "cli/init_make.h"
 #include "cli/passphrase.h"
 #include "cli/shipped.h"
@@ -18,7 +19,8 @@ enum { DONE = 0, FAILED = 1, WRONGLY_TYPED = 2 };
 
 static const char usage[] =
     "usage: fairlead init DIR [--host NAME,...] [--mqtt-port N] [--https-port N]\n"
-    "                         [--root-passphrase-file FILE] [--json]\n";
+    "                         [--root-passphrase-file FILE] [--json]\n"
+    "       fairlead init --add-data-key DIR [--json]\n";
 static const char help[] =
     "\n"
     "Makes a hub directory: root and issuing authority, configuration, the shipped profiles\n"
@@ -31,6 +33,8 @@ static const char help[] =
     "  --https-port N               port for enrolment and the API (8443)\n"
     "  --root-passphrase-file FILE  seal keys/root.key with the passphrase in FILE's first line;\n"
     "                               - asks for it on the terminal\n"
+    "  --add-data-key               make nothing but DIR/keys/data.key, for a hub of a version\n"
+    "                               that had none; an existing one is never replaced\n"
     "  --json                       print one JSON object\n"
     "  --help                       print this\n";
 
@@ -39,6 +43,8 @@ struct typed {
     const char *dir;
     const char *passphrase_source;
     bool json;
+    bool add_data_key;
+    bool has_options; /* that only make sense for a new hub */
     char host_text[FL_LIMIT_HOSTS][FL_LIMIT_HOST + 1];
     struct fl_init_options options;
 };
@@ -115,13 +121,22 @@ static void default_hosts(struct typed *typed)
     (void)add_host(typed, fl_slice_str("127.0.0.1"));
 }
 
-enum { OPTION_HOST = 1000, OPTION_MQTT, OPTION_HTTPS, OPTION_PASSPHRASE, OPTION_JSON, OPTION_HELP };
+enum {
+    OPTION_HOST = 1000,
+    OPTION_MQTT,
+    OPTION_HTTPS,
+    OPTION_PASSPHRASE,
+    OPTION_DATA_KEY,
+    OPTION_JSON,
+    OPTION_HELP
+};
 
 static const struct option options[] = {
     {"host", required_argument, NULL, OPTION_HOST},
     {"mqtt-port", required_argument, NULL, OPTION_MQTT},
     {"https-port", required_argument, NULL, OPTION_HTTPS},
     {"root-passphrase-file", required_argument, NULL, OPTION_PASSPHRASE},
+    {"add-data-key", no_argument, NULL, OPTION_DATA_KEY},
     {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
@@ -136,6 +151,7 @@ static int parse(struct typed *typed, int argc, char **argv)
     opterr = 0;
     optind = 0; /* glibc: start anew */
     while (code == DONE && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        typed->has_options = typed->has_options || found < OPTION_DATA_KEY;
         switch (found) {
         case OPTION_HOST:
             code = take_hosts(typed, optarg);
@@ -148,6 +164,9 @@ static int parse(struct typed *typed, int argc, char **argv)
             break;
         case OPTION_PASSPHRASE:
             typed->passphrase_source = optarg;
+            break;
+        case OPTION_DATA_KEY:
+            typed->add_data_key = true;
             break;
         case OPTION_JSON:
             typed->json = true;
@@ -169,6 +188,8 @@ static int parse(struct typed *typed, int argc, char **argv)
     typed->dir = argv[optind];
     if (typed->options.mqtt_port == typed->options.https_port)
         return wrong("--mqtt-port and --https-port must differ");
+    if (typed->add_data_key && typed->has_options)
+        return wrong("--add-data-key changes nothing else: no other option with it but --json");
     return -1;
 }
 
@@ -294,6 +315,33 @@ static int run(struct typed *typed, struct fl_init_result *result)
     return DONE;
 }
 
+static int add_data_key(const struct typed *typed)
+{
+    struct fl_context ctx = {0};
+    enum fl_error error = fl_init_add_data_key(typed->dir, fl_random_system(), &ctx);
+    json_t *object = NULL;
+    bool printed = false;
+
+    (void)fl_fail_in(&ctx, error, "%s", typed->dir);
+    if (error != FL_OK) {
+        char shown[sizeof ctx.text];
+
+        (void)fprintf(stderr, "fairlead: init: %s\n",
+                      fl_str_printable(shown, sizeof shown, fl_slice_str(ctx.text)));
+        return FAILED;
+    }
+    if (typed->json) {
+        object = json_pack("{s:s, s:s}", "dir", typed->dir, "data_key", "made");
+        printed = object && json_dumpf(object, stdout, 0) == 0 && putchar('\n') != EOF;
+        json_decref(object);
+    } else {
+        printed = printf("Made %s/keys/data.key. Start the hub anew, and keep a copy of the key "
+                         "offline:\nwithout it nothing that the hub stores can be read again.\n",
+                         typed->dir) > 0;
+    }
+    return printed && fflush(stdout) == 0 ? DONE : FAILED;
+}
+
 int fl_cli_init(int argc, char **argv)
 {
     static struct typed typed; /* large, and one call only */
@@ -304,6 +352,8 @@ int fl_cli_init(int argc, char **argv)
     code = parse(&typed, argc, argv);
     if (code >= 0)
         return code;
+    if (typed.add_data_key)
+        return add_data_key(&typed);
     if (typed.options.host_count == 0)
         default_hosts(&typed);
     code = run(&typed, &result);

@@ -4,6 +4,7 @@
 #include "cli/init_dir.h"
 #include "cli/shipped.h"
 #include "trust/cert.h"
+#include "trust/datakey.h"
 #include "trust/profile_sign.h"
 #include "trust/token_check.h"
 
@@ -144,6 +145,21 @@ static enum fl_error put_authorities(struct making *m)
     return error;
 }
 
+static enum fl_error put_data_key(struct making *m, const struct fl_random *random)
+{
+    uint8_t key[FL_DATAKEY_SIZE];
+    struct fl_buffer pem = FL_BUFFER(FL_LIMIT_CERT);
+    enum fl_error error = FL_OK;
+
+    random->fill(random->self, key, sizeof key);
+    error = fl_datakey_to_pem(key, &pem, m->ctx);
+    explicit_bzero(key, sizeof key);
+    if (error == FL_OK)
+        return put(m, "keys/data.key", SECRET, &pem);
+    fl_buffer_free(&pem);
+    return error;
+}
+
 static enum fl_error put_profile(struct making *m, const struct fl_shipped *shipped)
 {
     struct fl_buffer text = FL_BUFFER(FL_LIMIT_PROFILE_SIZE);
@@ -263,6 +279,8 @@ static enum fl_error make_all(struct making *m, const char *path, const struct f
         error = make_authorities(m);
     if (error == FL_OK)
         error = put_authorities(m);
+    if (error == FL_OK)
+        error = put_data_key(m, random);
     if (error == FL_OK)
         error = put_profiles(m);
     if (error == FL_OK)

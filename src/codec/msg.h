@@ -45,7 +45,8 @@ enum fl_msg_from {
 #define FL_MSG_CONFIG(F)                                                                           \
     F(str, hosts, 4096)              /* names and addresses, separated by one space */             \
     F(bytes, issuing, FL_LIMIT_CERT) /* certificates, DER */                                       \
-    F(bytes, root, FL_LIMIT_CERT)
+    F(bytes, root, FL_LIMIT_CERT)                                                                  \
+    F(bytes, log_key, 32) /* the front's log on disk is encrypted with it */
 #define FL_MSG_PROFILE(F)                                                                          \
     F(str, name, FL_NAME_MAX)                                                                      \
     F(str, text, FL_LIMIT_PROFILE_SIZE) /* the signed text; verified by the hub */
@@ -124,7 +125,10 @@ enum fl_msg_from {
     F(bytes, body, FL_LIMIT_MSG - 1024)
 
 /* Hub and signer. HELLO is the signer's first message on a channel. */
-#define FL_MSG_SIGNER_HELLO(F) F(bytes, issuing, FL_LIMIT_CERT) F(bytes, root, FL_LIMIT_CERT)
+#define FL_MSG_SIGNER_HELLO(F)                                                                     \
+    F(bytes, issuing, FL_LIMIT_CERT)                                                               \
+    F(bytes, root, FL_LIMIT_CERT)                                                                  \
+    F(bytes, front_key, 32) /* derived from the data key: CONFIG's log_key */
 #define FL_MSG_SIGN(F)                                                                             \
     F(u64, request, 0)                                                                             \
     F(str, kind, 16)            /* "device" or "server" */                                         \

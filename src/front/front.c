@@ -166,6 +166,9 @@ static enum fl_error on_config(struct fl_front *f, const struct fl_msg *msg, str
     const struct fl_msg_config *m = &msg->as.config;
     enum fl_error error = FL_OK;
 
+    if (m->log_key.size != sizeof f->log_key)
+        return fl_fail(ctx, FL_EINVAL, "a log key has %zu octets", sizeof f->log_key);
+    memcpy(f->log_key, m->log_key.data, sizeof f->log_key);
     fl_roster_snapshot_begin(&f->roster);
     fl_buffer_clear(&f->issuing);
     error = fl_buffer_append_slice(&f->issuing, m->issuing);
@@ -403,6 +406,7 @@ static void end(void *self)
     fl_tls_free(f->https_tls);
     fl_roster_free(&f->roster);
     fl_buffer_free(&f->issuing);
+    explicit_bzero(f->log_key, sizeof f->log_key);
 }
 
 struct fl_child_program fl_front_program(struct fl_front *front)

@@ -13,6 +13,8 @@
 #include "io/child.h"
 #include "io/tls.h"
 
+#define FL_FRONT_LOG_KEY 32
+
 struct fl_front {
     struct fl_child *child;
     struct fl_loop *loop;
@@ -27,8 +29,9 @@ struct fl_front {
     struct fl_https https;
     int mqtt_fd; /* until it is opened; -1: none yet */
     int https_fd;
-    struct fl_buffer issuing; /* DER */
-    bool knows;               /* a snapshot was whole */
+    struct fl_buffer issuing;          /* DER */
+    uint8_t log_key[FL_FRONT_LOG_KEY]; /* of the log on disk; all there once `knows` */
+    bool knows;                        /* a snapshot was whole */
     bool serving;
 };
 

@@ -24,6 +24,7 @@ void fl_ring_free(struct fl_ring *ring)
 
     if (!ring->slots)
         return;
+    (void)fl_ring_publish(ring);
     while (fl_ring_pop(ring, &note))
         fl_broker_note_free(&note);
     for (size_t i = 0; i < ring->over_count; i++)
@@ -35,7 +36,7 @@ void fl_ring_free(struct fl_ring *ring)
 
 static bool push(struct fl_ring *ring, const struct fl_broker_note *note)
 {
-    size_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    size_t tail = ring->next;
 
     if (tail - ring->seen_head > ring->mask)
         ring->seen_head = atomic_load_explicit(&ring->head, memory_order_acquire);
@@ -48,7 +49,15 @@ static bool push(struct fl_ring *ring, const struct fl_broker_note *note)
             return false;
     }
     ring->slots[tail & ring->mask] = *note;
-    atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
+    ring->next = tail + 1;
+    return true;
+}
+
+bool fl_ring_publish(struct fl_ring *ring)
+{
+    if (ring->next == atomic_load_explicit(&ring->tail, memory_order_relaxed))
+        return false;
+    atomic_store(&ring->tail, ring->next);
     return true;
 }
 

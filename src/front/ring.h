@@ -21,6 +21,7 @@ struct fl_ring {
     size_t mask;
     /* the producer's */
     _Alignas(FL_RING_LINE) atomic_size_t tail;
+    size_t next; /* what is between the two is not published yet */
     size_t seen_head;
     struct fl_broker_note *over; /* a ring as well; its capacity is a power of two */
     size_t over_first;
@@ -43,6 +44,9 @@ void fl_ring_free(struct fl_ring *ring);
  * waits any more. */
 FL_MUST_USE bool fl_ring_push(struct fl_ring *ring, const struct fl_broker_note *note, bool must);
 bool fl_ring_spill(struct fl_ring *ring);
+/* The consumer sees what was pushed until now; so a round's notes leave together, and after what
+ * they depend on was written down. True: there was something. */
+bool fl_ring_publish(struct fl_ring *ring);
 
 /* The consumer's. */
 FL_MUST_USE bool fl_ring_pop(struct fl_ring *ring, struct fl_broker_note *note);

@@ -22,17 +22,23 @@ struct entry {
     bool secret;   /* nobody but its owner may reach it */
     bool optional; /* may be missing */
     enum fl_msg_from user;
+    const char *remedy; /* when it is missing; NULL: the usual one */
 };
 
+#define NO_DATA_KEY                                                                                \
+    "a directory from before readings were encrypted gets it with 'fairlead init "                 \
+    "--add-data-key DIR'; if it was there once, restore it from a backup"
+
 static const struct entry entries[] = {
-    {"ca.pem", false, false, false, FL_FROM_HUB},
-    {"keys", true, true, false, FL_FROM_SIGNER},
-    {"keys/issuing.key", false, true, false, FL_FROM_SIGNER},
-    {"keys/issuing.pem", false, false, false, FL_FROM_SIGNER},
-    {"keys/root.pem", false, false, false, FL_FROM_SIGNER},
-    {"state", true, true, false, FL_FROM_HUB},
-    {"profiles", true, false, true, FL_FROM_HUB},
-    {"profile-keys.pem", false, false, true, FL_FROM_HUB},
+    {"ca.pem", false, false, false, FL_FROM_HUB, NULL},
+    {"keys", true, true, false, FL_FROM_SIGNER, NULL},
+    {"keys/issuing.key", false, true, false, FL_FROM_SIGNER, NULL},
+    {"keys/data.key", false, true, false, FL_FROM_SIGNER, NO_DATA_KEY},
+    {"keys/issuing.pem", false, false, false, FL_FROM_SIGNER, NULL},
+    {"keys/root.pem", false, false, false, FL_FROM_SIGNER, NULL},
+    {"state", true, true, false, FL_FROM_HUB, NULL},
+    {"profiles", true, false, true, FL_FROM_HUB, NULL},
+    {"profile-keys.pem", false, false, true, FL_FROM_HUB, NULL},
 };
 #define ENTRY_COUNT (sizeof entries / sizeof entries[0])
 
@@ -87,9 +93,9 @@ static enum fl_error check_entry(const char *dir, const struct entry *e, struct 
         if (errno == ENOENT && e->optional)
             return FL_OK;
         if (errno == ENOENT)
-            return fl_fail(ctx, FL_ENOTFOUND,
-                           "%s: not there ('fairlead init' makes it; a hub cannot start without)",
-                           path);
+            return fl_fail(ctx, FL_ENOTFOUND, "%s: not there (%s)", path,
+                           e->remedy ? e->remedy
+                                     : "'fairlead init' makes it; a hub cannot start without");
         return from_errno(path, ctx);
     }
     if (e->folder ? !S_ISDIR(status.st_mode) : !S_ISREG(status.st_mode))

@@ -27,6 +27,7 @@ void fl_hub_init(struct fl_hub *hub, struct fl_store store, const struct fl_cloc
                            .started = fl_clock_monotonic(clock),
                            .issuing = FL_BUFFER(FL_LIMIT_CERT),
                            .root = FL_BUFFER(FL_LIMIT_CERT),
+                           .front_key = FL_BUFFER(32),
                            .batches = FL_BUFFER(FL_LIMIT_BATCHES)};
     fl_enrolment_init(&hub->enrolment);
     fl_list_init(&hub->signs);
@@ -46,6 +47,7 @@ void fl_hub_free(struct fl_hub *hub)
     fl_session_table_free(&hub->sessions);
     fl_buffer_free(&hub->issuing);
     fl_buffer_free(&hub->root);
+    fl_buffer_free(&hub->front_key); /* wipes it */
     fl_buffer_free(&hub->batches);
     if (hub->store.ops)
         hub->store.ops->close(hub->store.self);
@@ -95,14 +97,17 @@ void fl_hub_signer_down(struct fl_hub *hub)
 static void signer_hello(struct fl_hub *hub, const struct fl_msg_signer_hello *hello)
 {
     bool changed = !fl_slice_equal(hello->issuing, fl_buffer_slice(&hub->issuing)) ||
-                   !fl_slice_equal(hello->root, fl_buffer_slice(&hub->root));
+                   !fl_slice_equal(hello->root, fl_buffer_slice(&hub->root)) ||
+                   !fl_slice_equal_secret(hello->front_key, fl_buffer_slice(&hub->front_key));
 
     if (!changed)
         return;
     fl_buffer_clear(&hub->issuing);
     fl_buffer_clear(&hub->root);
+    fl_buffer_clear(&hub->front_key);
     (void)fl_buffer_append_slice(&hub->issuing, hello->issuing);
     (void)fl_buffer_append_slice(&hub->root, hello->root);
+    (void)fl_buffer_append_slice(&hub->front_key, hello->front_key);
     fl_sha256(hello->root, hub->root_sha256);
     fl_hub_start_snapshot(hub);
 }
@@ -170,6 +175,7 @@ void fl_hub_start_snapshot(struct fl_hub *hub)
     msg.as.config.hosts = fl_slice_str(hosts);
     msg.as.config.issuing = fl_buffer_slice(&hub->issuing);
     msg.as.config.root = fl_buffer_slice(&hub->root);
+    msg.as.config.log_key = fl_buffer_slice(&hub->front_key);
     (void)hub->host.to_front(hub->host.self, &msg);
     if (fl_profile_store_each(&hub->store, push_one_profile, hub, &ctx) != FL_OK)
         fl_log(FL_LOG_ERROR, TAG, "snapshot: %s", ctx.text);

@@ -80,6 +80,7 @@ struct fl_hub {
     struct fl_session_table sessions;
     struct fl_buffer issuing; /* certificates, from the signer; empty until it said hello */
     struct fl_buffer root;
+    struct fl_buffer front_key; /* from the signer, for the front */
     uint8_t root_sha256[32];
     bool front_up;
     bool signer_up;

@@ -29,6 +29,10 @@ enum fl_error fl_broker_create(const struct fl_broker_host *host, struct fl_brok
     made->host = *host;
     made->scratch = FL_BUFFER(FL_LIMIT_MQTT_PROPERTIES);
     made->spare = FL_BUFFER(FL_LIMIT_MQTT_OUT);
+    made->keep.log = FL_BUFFER(FL_LIMIT_BROKER_LOG);
+    made->keep.batch = 1;
+    made->keep.period = 1;
+    fl_list_init(&made->keep.held);
     made->free_slot = NO_SLOT;
     fl_list_init(&made->notify);
     fl_list_init(&made->matched);
@@ -47,6 +51,7 @@ static void conn_free(struct fl_broker_conn *conn)
     slot->next_free = broker->free_slot;
     broker->free_slot = conn->slot;
     fl_list_remove(&conn->in_notify);
+    fl_list_remove(&conn->in_held);
     fl_list_remove(&conn->in_device);
     fl_heap_remove(&broker->timers, &conn->timer.node);
     fl_broker_message_unref(conn->will);
@@ -65,6 +70,7 @@ void fl_broker_free(struct fl_broker *broker)
 
     if (!broker)
         return;
+    broker->keep.on = false; /* what is kept stays kept */
     for (uint32_t i = 0; i < broker->slot_count; i++)
         if (broker->slots[i].conn) {
             if (broker->slots[i].conn->session)
@@ -90,6 +96,8 @@ void fl_broker_free(struct fl_broker *broker)
     fl_heap_free(&broker->timers);
     fl_buffer_free(&broker->scratch);
     fl_buffer_free(&broker->spare);
+    fl_buffer_free(&broker->keep.log);
+    fl_broker_restore_end(broker);
     free(broker->targets);
     free(broker->slots);
     free(broker);
@@ -161,7 +169,7 @@ void fl_broker_leave(struct fl_broker *broker)
     broker->telling = false;
 }
 
-static struct fl_broker_device *device_get(struct fl_broker *broker, struct fl_slice identity)
+struct fl_broker_device *fl_broker_device_get(struct fl_broker *broker, struct fl_slice identity)
 {
     struct fl_map_node *node = fl_map_find(&broker->devices, identity);
     struct fl_broker_device *device = NULL;
@@ -220,7 +228,7 @@ enum fl_error fl_broker_attach(struct fl_broker *broker, struct fl_slice identit
     if (identity.size == 0 || identity.size > FL_LIMIT_HOST ||
         memchr(identity.data, 0, identity.size))
         return fl_fail(ctx, FL_EINVAL, "broker: not an identity");
-    device = device_get(broker, identity);
+    device = fl_broker_device_get(broker, identity);
     if (!device)
         return fl_fail(ctx, FL_ENOMEM, "broker: out of memory");
     if (device->conn_count >= FL_LIMIT_MQTT_DEVICE_SESSIONS ||
@@ -242,6 +250,7 @@ enum fl_error fl_broker_attach(struct fl_broker *broker, struct fl_slice identit
     made->peer = peer;
     fl_mqtt_session_init(&made->mqtt, now);
     fl_list_init(&made->in_notify);
+    fl_list_init(&made->in_held);
     fl_list_push(&device->conns, &made->in_device);
     broker->slots[made->slot].conn = made;
     device->conn_count++;
@@ -266,6 +275,8 @@ void fl_broker_receive(struct fl_broker_conn *conn, struct fl_slice bytes, fl_ti
     struct fl_broker *broker = conn->broker;
     struct fl_slice left = bytes;
     struct fl_mqtt_packet packet;
+    uint64_t promises = broker->keep.promises;
+    size_t said_before = conn->mqtt.out.size;
 
     fl_broker_enter(broker);
     while (!conn->answer && fl_mqtt_session_receive(&conn->mqtt, &left, now, &packet) == FL_OK)
@@ -273,6 +284,7 @@ void fl_broker_receive(struct fl_broker_conn *conn, struct fl_slice bytes, fl_ti
     if (conn->answer)
         conn->mqtt.held = true;
     *taken = conn->mqtt.phase == FL_MQTT_ENDED ? bytes.size : bytes.size - left.size;
+    fl_broker_hold_output(conn, promises, said_before);
     fl_broker_touch(conn);
     fl_broker_leave(broker);
 }
@@ -411,7 +423,60 @@ void fl_broker_publish(struct fl_broker *broker, const struct fl_broker_publish 
         return;
     }
     fl_broker_enter(broker);
-    fl_broker_route(broker, &input, NULL, NULL, now);
+    if (!fl_broker_route(broker, &input, NULL, NULL, now))
+        broker->counts.dropped++;
+    fl_broker_leave(broker);
+}
+
+/* Tells the host again of output that may be sent now. */
+static void release_held(struct fl_broker *broker)
+{
+    FL_LIST_EACH(at, &broker->keep.held)
+    {
+        struct fl_broker_conn *conn = fl_container_of(at, struct fl_broker_conn, in_held);
+
+        if (fl_broker_output_ready(conn) == 0)
+            continue;
+        conn->output_told = false;
+        fl_broker_touch(conn);
+    }
+}
+
+void fl_broker_committed(struct fl_broker *broker, uint64_t batch, fl_time_t now)
+{
+    (void)now;
+    if (batch <= broker->keep.committed)
+        return;
+    fl_broker_enter(broker);
+    broker->keep.committed = batch;
+    if (broker->keep.healed <= batch)
+        broker->keep.healed = 0;
+    release_held(broker);
+    fl_broker_leave(broker);
+}
+
+void fl_broker_log_failed(struct fl_broker *broker, uint64_t batch, fl_time_t now)
+{
+    (void)now;
+    fl_broker_enter(broker);
+    broker->keep.lost = true;
+    broker->keep.period++; /* bodies that went with it must be written again */
+    FL_LIST_EACH(at, &broker->keep.held)
+    {
+        struct fl_broker_conn *conn = fl_container_of(at, struct fl_broker_conn, in_held);
+
+        if (conn->held_batch < batch && conn->next_batch < batch)
+            continue;
+        /* Nothing of it may be said, not even why. */
+        fl_buffer_clear(&conn->mqtt.out);
+        conn->held_batch = conn->next_batch = 0;
+        fl_list_remove(&conn->in_held);
+        fl_mqtt_session_close(&conn->mqtt, "what it said could not be kept");
+        fl_broker_touch(conn);
+    }
+    if (batch > broker->keep.committed)
+        broker->keep.committed = batch;
+    release_held(broker);
     fl_broker_leave(broker);
 }
 

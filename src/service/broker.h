@@ -16,6 +16,7 @@
 #include "base/buffer.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "codec/keep.h"
 #include "service/broker_group.h"
 
 struct fl_broker_conn;
@@ -110,6 +111,54 @@ uint32_t fl_broker_cut(struct fl_broker *broker, struct fl_slice identity, uint8
 void fl_broker_publish(struct fl_broker *broker, const struct fl_broker_publish *publish,
                        fl_time_t now);
 
+/* --- what outlives the process ---
+ *
+ * Sessions that outlive their connection, with what is on its way to them, and retained messages
+ * are written down as records (codec/keep), which the host commits to stable storage. What a client
+ * is told of them waits until then: fl_broker_output_ready. */
+
+/* From now on. Before the first fl_broker_attach. `number` tells brokers with one log apart (0 to
+ * 63); `utc_offset` is UTC minus the monotonic time, ms. */
+void fl_broker_keep(struct fl_broker *broker, unsigned number, fl_time_t utc_offset);
+/* Makes one record true again; in the order they were written, before the first attach. Every
+ * broker of a group is given all of them; `mine` is true for SESSION at the broker that the
+ * session's device is at, for TRANSIT, ARRIVED, RETAIN and UNRETAIN at the first, and for the
+ * others always. FL_ENOMEM; a record that fits nothing is ignored. */
+FL_MUST_USE enum fl_error fl_broker_restore(struct fl_broker *broker, const struct fl_keep *record,
+                                            bool mine, fl_time_t now);
+/* All records have come. Sessions of identities that are not `known` (any more) end. */
+void fl_broker_restored(struct fl_broker *broker,
+                        bool (*known)(void *self, struct fl_slice identity), void *self,
+                        fl_time_t now);
+
+/* After that has been said to every broker of the group, what they had to say to each other has
+ * been heard, and nothing else: sessions are here for good. A broker that is alone needs it, too.
+ */
+void fl_broker_resumed(struct fl_broker *broker);
+
+/* What has been written down since the last call, to be committed under the number `*batch`. At the
+ * end of each round, before output is sent. Empty: nothing. It stays until fl_broker_log_taken. */
+struct fl_slice fl_broker_log(struct fl_broker *broker, fl_time_t now, uint64_t *batch);
+void fl_broker_log_taken(struct fl_broker *broker);
+/* All batches up to this one are on stable storage: `output` is called where something waited. */
+void fl_broker_committed(struct fl_broker *broker, uint64_t batch, fl_time_t now);
+/* This batch will never be: connections that wait for it are ended, so that their clients say again
+ * what was not acknowledged. */
+void fl_broker_log_failed(struct fl_broker *broker, uint64_t batch, fl_time_t now);
+/* `tight`: the log has no room; what would need it is refused (0x97) until this changes. */
+void fl_broker_log_tight(struct fl_broker *broker, bool tight);
+/* True after something could not be written down: the records are whole again only after a
+ * checkpoint. */
+bool fl_broker_log_lost(const struct fl_broker *broker);
+/* Begins to write down everything as it is, so that older records can go; `step` goes on for about
+ * so many bytes and returns true when all has been written. */
+void fl_broker_checkpoint(struct fl_broker *broker);
+FL_MUST_USE bool fl_broker_checkpoint_step(struct fl_broker *broker, size_t bytes);
+
+/* How much of fl_broker_output may be sent now; and how much of it was. */
+size_t fl_broker_output_ready(struct fl_broker_conn *conn);
+void fl_broker_output_sent(struct fl_broker_conn *conn, size_t bytes);
+
 /* Keep alive, CONNECT timeout, session and will expiry. */
 fl_time_t fl_broker_next_timeout(const struct fl_broker *broker); /* or FL_TIME_NEVER */
 void fl_broker_tick(struct fl_broker *broker, fl_time_t now);
@@ -123,6 +172,7 @@ struct fl_broker_counts {
     uint64_t delivered;
     uint64_t refused;
     uint64_t dropped; /* queue full, QoS 0 first */
+    uint64_t kept;    /* records written to the log */
 };
 void fl_broker_count(const struct fl_broker *broker, struct fl_broker_counts *counts);
 

@@ -48,6 +48,7 @@ static void wait(struct fl_broker *broker, struct fl_broker_session *session,
     return;
 drop:
     broker->counts.dropped++;
+    fl_broker_keep_done(broker, session, entry);
     fl_broker_entry_free(entry);
 }
 
@@ -63,7 +64,16 @@ static bool window_is_open(const struct fl_broker_session *session,
     uint32_t most = is_small ? FL_LIMIT_MQTT_WINDOW_SMALL : FL_LIMIT_MQTT_INFLIGHT;
 
     return session->window.count < most &&
-           session->window_open < session->conn->mqtt.peer_receive_max;
+           session->window_open < session->conn->mqtt.peer_receive_max &&
+           (session->window.count == 0 ||
+            session->last_seq - fl_broker_entry_at(&session->window, 0)->seq < UINT16_MAX - 1);
+}
+
+/* One after the other and never 0, so that a session that was read back from the log has those its
+ * client knows. Two that are in use never meet: see window_is_open. */
+uint16_t fl_broker_packet_id(uint64_t seq)
+{
+    return (uint16_t)((seq - 1) % UINT16_MAX + 1);
 }
 
 /* Writes the PUBLISH. False: it was not sent and never will be (expired, not allowed, too large).
@@ -75,6 +85,7 @@ static bool write_entry(struct fl_broker_session *session, const struct fl_broke
     struct fl_broker *broker = conn->broker;
     const struct fl_broker_message *message = entry->message;
     struct fl_mqtt_packet packet = {.type = FL_MQTT_PUBLISH};
+    size_t said_before = 0;
 
     /* What was sent once is finished: the client may have it already. */
     if (message->expires <= now && !entry->dup) {
@@ -102,10 +113,13 @@ static bool write_entry(struct fl_broker_session *session, const struct fl_broke
         conn->mqtt.out = broker->spare;
         broker->spare = FL_BUFFER(broker->spare.max);
     }
+    said_before = conn->mqtt.out.size;
     if (fl_mqtt_session_send(&conn->mqtt, &packet) != FL_OK) {
         broker->counts.dropped++;
         return false;
     }
+    if (entry->qos == 2 && session->log_id)
+        fl_broker_hold_exact(conn, said_before);
     broker->counts.delivered++;
     fl_broker_touch(conn);
     return true;
@@ -116,10 +130,10 @@ static void send_entry(struct fl_broker_session *session, struct fl_broker_entry
                        fl_time_t now)
 {
     if (entry->qos) {
-        session->last_packet_id = (uint16_t)(session->last_packet_id % UINT16_MAX + 1);
-        entry->packet_id = session->last_packet_id;
+        entry->packet_id = fl_broker_packet_id(entry->seq);
         if (!fl_broker_queue_push(&session->window, entry)) {
             session->conn->broker->counts.dropped++;
+            fl_broker_keep_done(session->conn->broker, session, entry);
             fl_broker_entry_free(entry);
             return;
         }
@@ -132,6 +146,7 @@ static void send_entry(struct fl_broker_session *session, struct fl_broker_entry
         session->window.count--;
         if (session->window.count == 0)
             fl_broker_queue_free(&session->window);
+        fl_broker_keep_done(session->conn->broker, session, entry);
     } else {
         (void)write_entry(session, entry, now);
     }
@@ -139,7 +154,7 @@ static void send_entry(struct fl_broker_session *session, struct fl_broker_entry
 }
 
 /* Acknowledged entries leave when all before them have. */
-static void window_advance(struct fl_broker_session *session)
+void fl_broker_window_advance(struct fl_broker_session *session)
 {
     while (session->window.count && fl_broker_entry_at(&session->window, 0)->packet_id == 0) {
         fl_broker_queue_drop_first(&session->window);
@@ -174,12 +189,14 @@ static bool resend(struct fl_broker_session *session, fl_time_t now)
             continue;
         entry->dup = true;
         entry->open = write_entry(session, entry, now);
-        if (entry->open)
+        if (entry->open) {
             session->window_open++;
-        else
+        } else {
+            fl_broker_keep_done(session->conn->broker, session, entry);
             fl_broker_entry_free(entry);
+        }
     }
-    window_advance(session);
+    fl_broker_window_advance(session);
     return true;
 }
 
@@ -224,6 +241,9 @@ void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *
         fl_broker_entry_free(&entry);
         return;
     }
+    if (entry.qos)
+        entry.seq = ++session->last_seq;
+    fl_broker_keep_queue(broker, session, &entry);
     if (fl_broker_is_ready(session, message, entry.qos))
         send_entry(session, &entry, now);
     else
@@ -236,6 +256,25 @@ static void close_entry(struct fl_broker_session *session, struct fl_broker_entr
     if (entry->open && session->window_open)
         session->window_open--;
     entry->open = false;
+}
+
+/* The numbers in a queue grow. */
+struct fl_broker_entry *fl_broker_entry_of_seq(const struct fl_broker_queue *queue, uint64_t seq)
+{
+    uint32_t from = 0;
+    uint32_t until = queue->count;
+
+    while (from < until) {
+        uint32_t middle = from + (until - from) / 2;
+        struct fl_broker_entry *entry = fl_broker_entry_at(queue, middle);
+        if (entry->seq == seq)
+            return entry;
+        if (entry->seq < seq)
+            from = middle + 1;
+        else
+            until = middle;
+    }
+    return NULL;
 }
 
 static struct fl_broker_entry *window_find(const struct fl_broker_session *session,
@@ -252,8 +291,9 @@ static struct fl_broker_entry *window_find(const struct fl_broker_session *sessi
 static void finish(struct fl_broker_session *session, struct fl_broker_entry *entry)
 {
     close_entry(session, entry);
+    fl_broker_keep_done(session->conn->broker, session, entry);
     fl_broker_entry_free(entry);
-    window_advance(session);
+    fl_broker_window_advance(session);
 }
 
 static void puback(struct fl_broker_session *session, struct fl_broker_entry *entry,
@@ -283,6 +323,7 @@ static void pubrec(struct fl_broker_session *session, struct fl_broker_entry *en
         fl_broker_message_unref(entry->message);
         entry->message = NULL;
         entry->releasing = true;
+        fl_broker_keep_release(session->conn->broker, session, entry);
         send_release(session, packet_id, 0);
     } else {
         send_release(session, packet_id, FL_MQTT_PACKET_ID_NOT_FOUND);
@@ -326,11 +367,13 @@ void fl_broker_delivery_pause(struct fl_broker *broker, struct fl_broker_session
 }
 
 /* Takes over the entry. */
-static void pass_on(struct fl_broker *broker, struct fl_broker_entry *entry, fl_time_t now)
+static void pass_on(struct fl_broker *broker, const struct fl_broker_session *session,
+                    struct fl_broker_entry *entry, fl_time_t now)
 {
     struct fl_broker_entry moved = *entry;
 
-    *entry = (struct fl_broker_entry){0};
+    fl_broker_keep_done(broker, session, entry);
+    *entry = (struct fl_broker_entry){.seq = entry->seq};
     fl_broker_share_deliver(broker, moved.share, moved.message, now);
     fl_broker_entry_free(&moved);
 }
@@ -340,20 +383,22 @@ void fl_broker_delivery_reclaim(struct fl_broker *broker, struct fl_broker_sessi
 {
     struct fl_broker_queue waiting = session->waiting;
 
+    if (broker->keep.restoring)
+        return; /* where it went, the next records say */
     for (uint32_t i = 0; i < session->window.count; i++) {
         struct fl_broker_entry *entry = fl_broker_entry_at(&session->window, i);
         if (entry->share && entry->qos == 1 &&
             (all || entry->share->elsewhere || !fl_list_empty(&entry->share->online)))
-            pass_on(broker, entry, now);
+            pass_on(broker, session, entry, now);
     }
-    window_advance(session);
+    fl_broker_window_advance(session);
     session->waiting = (struct fl_broker_queue){0};
     session->waiting_bytes = 0;
     session->waiting_qos0 = 0;
     while (waiting.count) {
         struct fl_broker_entry *entry = fl_broker_entry_at(&waiting, 0);
         if (entry->share && (entry->share->members || (all && broker->remote)))
-            pass_on(broker, entry, now);
+            pass_on(broker, session, entry, now);
         else
             wait(broker, session, entry);
         fl_broker_queue_drop_first(&waiting);

@@ -281,12 +281,14 @@ void fl_broker_retain(struct fl_broker *broker, const struct fl_broker_input *in
     struct retained *old = NULL;
     fl_time_t due = atomic_load_explicit(&group->due, memory_order_relaxed);
     bool kept = true;
+    bool had = false;
 
     (void)pthread_mutex_lock(&group->lock);
     kept = input->payload.size == 0 || fits(group, device, input);
     old = find(group, input->topic);
     message->version = ++group->version;
     /* An old value is not true any more, also when the new one cannot be kept. */
+    had = old != NULL;
     if (old)
         drop(group, old);
     if (input->payload.size)
@@ -295,11 +297,78 @@ void fl_broker_retain(struct fl_broker *broker, const struct fl_broker_input *in
     (void)pthread_mutex_unlock(&group->lock);
     if (!kept)
         broker->counts.dropped++;
+    if (kept && input->payload.size)
+        fl_broker_keep_retain(broker, message,
+                              device ? fl_slice(device->name, device->name_size)
+                                     : fl_slice(NULL, 0));
+    else if (had)
+        fl_broker_keep_unretain(broker, input->topic, message->version);
     if (broker->remote && broker->remote->self && message->expires < due) {
         const struct fl_broker_note note = {.kind = FL_BROKER_NOTE_EXPIRY};
         /* Lost it costs memory for a while: nobody is sent what has expired. */
         (void)fl_broker_remote_post(broker, 0, &note, false);
     }
+}
+
+/* --- what outlives the process --- */
+
+enum fl_error fl_broker_group_restore(struct fl_broker *broker, struct fl_broker_message *message,
+                                      const struct fl_broker_device *device)
+{
+    struct fl_broker_group *group = broker->group;
+    struct retained *old = NULL;
+    enum fl_error error = FL_OK;
+
+    (void)pthread_mutex_lock(&group->lock);
+    old = find(group, fl_broker_message_topic(message));
+    if (message->version > group->version)
+        group->version = message->version;
+    if (!old || old->message->version < message->version) {
+        if (old)
+            drop(group, old);
+        if (message->payload_size && !store(group, message, device))
+            error = FL_ENOMEM;
+        note_due(group);
+    }
+    (void)pthread_mutex_unlock(&group->lock);
+    return error;
+}
+
+void fl_broker_group_forget(struct fl_broker *broker, struct fl_slice topic, uint64_t version)
+{
+    struct fl_broker_group *group = broker->group;
+    struct retained *old = NULL;
+
+    (void)pthread_mutex_lock(&group->lock);
+    old = find(group, topic);
+    if (version > group->version)
+        group->version = version;
+    if (old && old->message->version < version)
+        drop(group, old);
+    note_due(group);
+    (void)pthread_mutex_unlock(&group->lock);
+}
+
+static void write_down(void *self, struct fl_topic_entry *entry)
+{
+    const struct retained *retained = fl_container_of(entry, struct retained, in_index);
+    struct fl_slice owner = retained->owner ? retained->owner->by_name.key : fl_slice(NULL, 0);
+
+    fl_broker_keep_retain(self, retained->message, owner);
+}
+
+bool fl_broker_group_walk(struct fl_broker *broker, size_t bucket)
+{
+    struct fl_broker_group *group = broker->group;
+    struct fl_map_node *node = NULL;
+    bool is_one = false;
+
+    (void)pthread_mutex_lock(&group->lock);
+    is_one = bucket < group->index.nodes.bucket_count;
+    for (node = is_one ? group->index.nodes.buckets[bucket] : NULL; node; node = node->next)
+        fl_topic_index_at(node, write_down, broker);
+    (void)pthread_mutex_unlock(&group->lock);
+    return is_one;
 }
 
 /* --- finding --- */

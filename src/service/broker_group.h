@@ -34,7 +34,9 @@ enum fl_broker_note_kind {
     FL_BROKER_NOTE_STATE,   /* to the home: how many members are here and online */
     FL_BROKER_NOTE_CALL,  /* from the home: others are there, give back what lies with the absent */
     FL_BROKER_NOTE_TAKEN, /* all that you said up to `ticket` is done */
-    FL_BROKER_NOTE_EXPIRY, /* a retained message expires sooner than you think */
+    FL_BROKER_NOTE_EXPIRY,  /* a retained message expires sooner than you think */
+    FL_BROKER_NOTE_TRANSIT, /* it was on its way to the sessions of the brokers `denied` when the
+                               process ended: give it to those of them that are yours now */
     FL_BROKER_NOTE_KINDS
 };
 
@@ -44,6 +46,7 @@ struct fl_broker_note {
     struct fl_broker_message *name;
     uint64_t ticket;
     uint64_t denied;
+    uint64_t number; /* in the log, of a message in transit; 0: it needs none */
     uint32_t members;
     uint32_t online;
     uint8_t kind;

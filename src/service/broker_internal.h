@@ -13,6 +13,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "codec/keep.h"
 #include "proto/mqtt_session.h"
 #include "service/broker.h"
 #include "service/topic_index.h"
@@ -22,11 +23,14 @@ struct fl_broker_message {
     uint32_t topic_size;
     uint32_t properties_size; /* those that travel with it, encoded */
     uint32_t payload_size;
-    fl_time_t expires; /* monotonic, or FL_TIME_NEVER */
-    uint64_t version;  /* of the retained store, when it went there */
+    fl_time_t expires;   /* monotonic, or FL_TIME_NEVER */
+    uint64_t version;    /* of the retained store, when it went there */
+    uint64_t log_id;     /* in the log of the one broker that has it with a log; 0: not yet */
+    uint32_t log_period; /* in which its body was last written there */
     uint8_t qos;
     bool retain;
     bool crossed;    /* other threads may have it too */
+    uint8_t owner;   /* the broker that made it: only that one touches log_id and log_period */
     uint8_t bytes[]; /* topic, properties, payload */
 };
 
@@ -35,6 +39,7 @@ struct fl_broker_entry {
     struct fl_broker_message *message; /* NULL: the client has it */
     struct fl_broker_share *share;     /* it came by a shared subscription; counted there */
     uint32_t *ids;                     /* more than one subscription identifier: count, ids */
+    uint64_t seq;                      /* QoS 1 and 2: its number in the session, or in the share */
     uint32_t id;                       /* the only one, or 0 */
     uint16_t packet_id;                /* in a window 0: finished out of order */
     uint8_t qos;
@@ -132,7 +137,9 @@ struct fl_broker_session {
     struct fl_broker_received *received; /* in the order they came; made when needed */
     uint32_t received_count;
     uint32_t received_capacity;
-    uint16_t last_packet_id;
+    uint64_t last_seq; /* of what was queued for it; packet identifiers follow from it */
+    uint64_t log_id;   /* it is kept under this number; 0: it ends with its connection */
+    uint8_t home;      /* the broker that has it; while restoring: that had it */
     uint32_t expiry_s;
     fl_time_t expires;
     struct fl_broker_message *will; /* delayed */
@@ -155,10 +162,50 @@ struct fl_broker_conn {
     fl_time_t will_delay_ms;
     struct fl_broker_timer timer;
     struct fl_list in_notify;
+    struct fl_list in_held; /* its output waits for the log */
+    /* What may be said only after a batch of the log is on stable storage: what is in the output
+     * up to held_bytes after held_batch, all of it when next_batch is 0; the rest after next_batch.
+     */
+    uint64_t held_batch; /* 0: nothing is held */
+    uint64_t next_batch;
+    size_t held_bytes;
     struct fl_broker_answer *answer; /* SUBACK that the other brokers hold up */
     uint32_t slot;
     bool output_told;
     bool close_told;
+};
+
+/* What outlives the process (broker_keep.c). */
+struct fl_broker_keep {
+    bool on;
+    bool tight;      /* the log has no room: nothing new is promised */
+    bool lost;       /* something could not be written: only a checkpoint helps */
+    uint64_t healed; /* the batch that ends that checkpoint; 0: nothing is to be healed */
+    bool restoring;  /* what is done now was read from the log */
+    struct fl_buffer log;
+    uint64_t batch;        /* the one that is open; the first is 1 */
+    uint64_t committed;    /* all up to this one */
+    uint64_t failed_batch; /* it is not whole */
+    uint64_t promises;     /* grows when something was written that an answer depends on */
+    uint64_t last_id;      /* of sessions and messages */
+    uint32_t period; /* grows with each checkpoint: bodies from before must be written again */
+    fl_time_t utc_offset;
+    struct fl_list held; /* connections */
+    struct {
+        enum fl_broker_walk {
+            FL_BROKER_NO_WALK,
+            FL_BROKER_SESSIONS,
+            FL_BROKER_SHARES,
+            FL_BROKER_TURNS,
+            FL_BROKER_RETAINEDS
+        } at;
+        size_t bucket;
+    } walk;
+    struct fl_map sessions; /* while restoring: by their number */
+    struct fl_map messages;
+    struct fl_map forgotten;               /* topics whose retained message was taken back */
+    struct fl_map transit;                 /* what lies with shares or was between brokers */
+    uint64_t (*arrived)[FL_LIMIT_WORKERS]; /* from, to: up to this number */
 };
 
 struct fl_broker_target {
@@ -199,6 +246,7 @@ struct fl_broker {
     struct fl_buffer scratch;
     struct fl_buffer spare; /* an allocation for the next output; the last one drained left it */
     struct fl_broker_counts counts;
+    struct fl_broker_keep keep;
     unsigned depth; /* inside a verb: the host may only settle */
     bool telling;
 };
@@ -224,6 +272,7 @@ void fl_broker_touch(struct fl_broker_conn *conn); /* it may have something to t
 void fl_broker_device_release(struct fl_broker *broker, struct fl_broker_device *device);
 void fl_broker_end(struct fl_broker_conn *conn, uint8_t reason, const char *why);
 void fl_broker_arm(struct fl_broker *broker, struct fl_broker_timer *timer, fl_time_t due);
+struct fl_broker_device *fl_broker_device_get(struct fl_broker *broker, struct fl_slice identity);
 
 /* broker_packets.c */
 void fl_broker_handle(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
@@ -292,11 +341,15 @@ enum fl_broker_claim {
 enum fl_broker_claim fl_broker_claim(const struct fl_broker_conn *conn, uint16_t packet_id,
                                      uint8_t qos);
 /* Remembers a QoS 2 publish that the host is about to see. False: no room for more. */
-FL_MUST_USE bool fl_broker_received_ask(struct fl_broker_session *session, uint16_t packet_id);
+FL_MUST_USE bool fl_broker_received_ask(struct fl_broker *broker, struct fl_broker_session *session,
+                                        uint16_t packet_id);
 /* Settles a receipt of this connection and what the session remembers with it. */
 void fl_broker_receipt_settle(struct fl_broker_conn *conn, uint16_t sequence, uint8_t reason,
                               bool must_know);
 void fl_broker_released(struct fl_broker_conn *conn, uint16_t packet_id);
+/* As if it had never come. */
+void fl_broker_received_forget(struct fl_broker *broker, struct fl_broker_session *session,
+                               uint16_t packet_id);
 /* The connection has gone. */
 void fl_broker_received_pause(struct fl_broker_session *session);
 
@@ -307,6 +360,11 @@ void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *
 /* Sends what the window and the output allow. */
 void fl_broker_pump(struct fl_broker_session *session, fl_time_t now);
 /* PUBACK, PUBREC or PUBCOMP. */
+/* The packet identifier that goes with a number in a session. */
+uint16_t fl_broker_packet_id(uint64_t seq);
+/* What is finished at the front of the window leaves. */
+void fl_broker_window_advance(struct fl_broker_session *session);
+struct fl_broker_entry *fl_broker_entry_of_seq(const struct fl_broker_queue *queue, uint64_t seq);
 void fl_broker_acknowledged(struct fl_broker_session *session, const struct fl_mqtt_packet *packet,
                             fl_time_t now);
 /* Would the message be sent at once? */
@@ -329,6 +387,55 @@ FL_MUST_USE enum fl_error fl_broker_subscribe(struct fl_broker *broker,
                                               struct fl_broker_subscription **subscription);
 void fl_broker_unsubscribe(struct fl_broker *broker, struct fl_broker_subscription *subscription);
 
+/* broker_keep.c: each writes nothing when nothing is kept. */
+/* The session as it is, without what belongs to it; all of it when it was not kept before. */
+void fl_broker_keep_session(struct fl_broker *broker, struct fl_broker_session *session);
+void fl_broker_keep_whole(struct fl_broker *broker, struct fl_broker_session *session);
+void fl_broker_keep_gone(struct fl_broker *broker, struct fl_broker_session *session);
+void fl_broker_keep_subscribe(struct fl_broker *broker,
+                              const struct fl_broker_subscription *subscription);
+void fl_broker_keep_unsubscribe(struct fl_broker *broker,
+                                const struct fl_broker_subscription *subscription);
+void fl_broker_keep_queue(struct fl_broker *broker, const struct fl_broker_session *session,
+                          const struct fl_broker_entry *entry);
+/* It is finished, or lies elsewhere now. */
+void fl_broker_keep_done(struct fl_broker *broker, const struct fl_broker_session *session,
+                         const struct fl_broker_entry *entry);
+void fl_broker_keep_release(struct fl_broker *broker, const struct fl_broker_session *session,
+                            const struct fl_broker_entry *entry);
+void fl_broker_keep_received(struct fl_broker *broker, const struct fl_broker_session *session,
+                             uint16_t packet_id);
+void fl_broker_keep_released(struct fl_broker *broker, const struct fl_broker_session *session,
+                             uint16_t packet_id);
+void fl_broker_keep_retain(struct fl_broker *broker, const struct fl_broker_message *message,
+                           struct fl_slice owner);
+void fl_broker_keep_unretain(struct fl_broker *broker, struct fl_slice topic, uint64_t version);
+/* It lies with the share `key` (`to` FL_KEEP_LIES), or is on its way to the broker `to`, from now
+ * on. Returns its number; 0: it is not kept. */
+uint64_t fl_broker_keep_transit(struct fl_broker *broker, struct fl_slice key, unsigned to,
+                                struct fl_broker_message *message);
+void fl_broker_keep_arrived(struct fl_broker *broker, uint64_t number, unsigned to);
+/* For a checkpoint: the same again. */
+void fl_broker_keep_transit_again(struct fl_broker *broker, uint64_t number, struct fl_slice key,
+                                  unsigned to, struct fl_broker_message *message);
+/* False: routing to the targets that were found, and with `crosses` to other brokers, would promise
+ * something that the log has no room for. */
+bool fl_broker_keep_has_room(const struct fl_broker *broker, const struct fl_broker_input *input,
+                             bool crosses);
+/* The last batch that holds what was done until now. */
+uint64_t fl_broker_keep_last(const struct fl_broker *broker);
+
+/* broker_restore.c */
+void fl_broker_restore_end(struct fl_broker *broker); /* frees what restoring needed */
+
+/* broker_hold.c */
+/* When something was promised to this connection since `promises`, what it was told since then
+ * waits: all of its output but the first `said_before` bytes. */
+void fl_broker_hold_output(struct fl_broker_conn *conn, uint64_t promises, size_t said_before);
+/* A message of QoS 2 is being sent. Its client remembers the packet identifier, so that the message
+ * must not be forgotten and another get the same one: it waits for all that was written down. */
+void fl_broker_hold_exact(struct fl_broker_conn *conn, size_t said_before);
+
 /* broker_message.c */
 struct fl_broker_message *fl_broker_message_new(struct fl_broker *broker,
                                                 const struct fl_broker_input *input);
@@ -344,15 +451,17 @@ bool fl_broker_target_add_id(struct fl_broker_target *target, uint32_t id);
 /* True if `topic` is within the limits of a broker. */
 bool fl_broker_topic_fits(struct fl_slice topic);
 /* `from` (or NULL) does not get it by subscriptions that exclude their own. */
-void fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *input,
-                     struct fl_broker_device *device, const struct fl_broker_session *from,
-                     fl_time_t now);
+/* False: it was not, since the log has no room for what it would promise. */
+FL_MUST_USE bool fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *input,
+                                 struct fl_broker_device *device,
+                                 const struct fl_broker_session *from, fl_time_t now);
 /* Asks the host and routes a will. */
 void fl_broker_publish_will(struct fl_broker *broker, struct fl_broker_message *will,
                             struct fl_broker_device *device, fl_time_t now);
-/* Among the sessions here, what another broker routed. */
+/* Among the sessions here, what another broker routed. `homes` not 0: only those that were at one
+ * of these brokers, one bit each. */
 void fl_broker_route_here(struct fl_broker *broker, struct fl_broker_message *message,
-                          fl_time_t now);
+                          uint64_t homes, fl_time_t now);
 
 /* broker_group.c: the store of retained messages, one for all brokers of the group */
 /* May this be retained, too? `device` is NULL for the hub itself. */
@@ -361,6 +470,13 @@ bool fl_broker_may_retain(const struct fl_broker *broker, const struct fl_broker
 /* Before anybody gets the message: who then finds it in the store is not sent an older one. */
 void fl_broker_retain(struct fl_broker *broker, const struct fl_broker_input *input,
                       struct fl_broker_message *message, const struct fl_broker_device *device);
+/* Read back from the log: the newest version stays. */
+FL_MUST_USE enum fl_error fl_broker_group_restore(struct fl_broker *broker,
+                                                  struct fl_broker_message *message,
+                                                  const struct fl_broker_device *device);
+void fl_broker_group_forget(struct fl_broker *broker, struct fl_slice topic, uint64_t version);
+/* Writes down what is retained in one bucket of the store. False: there is no such bucket. */
+bool fl_broker_group_walk(struct fl_broker *broker, size_t bucket);
 void fl_broker_send_retained(struct fl_broker *broker, struct fl_broker_subscription *subscription,
                              fl_time_t now);
 /* The first broker of the group lets them expire. */
@@ -374,5 +490,8 @@ void fl_broker_group_session_gone(struct fl_broker_group *group);
 
 /* broker_message.c again: from now on other threads may have it too. */
 void fl_broker_message_cross(struct fl_broker_message *message);
+/* One of this broker's own; NULL: no memory. */
+struct fl_broker_message *fl_broker_message_copy(const struct fl_broker *broker,
+                                                 const struct fl_broker_message *message);
 
 #endif

@@ -30,8 +30,11 @@ struct fl_broker_message *fl_broker_message_new(struct fl_broker *broker,
     message->properties_size = (uint32_t)properties.size;
     message->payload_size = (uint32_t)input->payload.size;
     message->expires = input->expires;
+    message->log_id = 0;
+    message->log_period = 0;
     message->version = 0;
     message->crossed = false;
+    message->owner = broker->remote ? (uint8_t)broker->host.index : 0;
     message->qos = input->qos;
     message->retain = input->retain;
     put(message, 0, input->topic);
@@ -88,6 +91,31 @@ struct fl_slice fl_broker_message_payload(const struct fl_broker_message *messag
 {
     return fl_slice(message->bytes + message->topic_size + message->properties_size,
                     message->payload_size);
+}
+
+struct fl_broker_message *fl_broker_message_copy(const struct fl_broker *broker,
+                                                 const struct fl_broker_message *message)
+{
+    size_t size =
+        sizeof *message + message->topic_size + message->properties_size + message->payload_size;
+    struct fl_broker_message *copy = malloc(size);
+
+    if (!copy)
+        return NULL;
+    atomic_init(&copy->refs, 1);
+    copy->topic_size = message->topic_size;
+    copy->properties_size = message->properties_size;
+    copy->payload_size = message->payload_size;
+    copy->expires = message->expires;
+    copy->version = message->version;
+    copy->log_id = 0;
+    copy->log_period = 0;
+    copy->qos = message->qos;
+    copy->retain = message->retain;
+    copy->crossed = false;
+    copy->owner = (uint8_t)broker->host.index;
+    memcpy(copy->bytes, message->bytes, size - sizeof *message);
+    return copy;
 }
 
 /* The second identifier and those after it live in an array with its length in front. */

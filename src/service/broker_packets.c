@@ -171,6 +171,10 @@ static void on_connect(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
         refuse_connect(conn, packet->as.connect.will.topic, reason, "will not acceptable");
         return;
     }
+    if (conn->broker->keep.tight && session_expiry(packet)) {
+        refuse_connect(conn, id, FL_MQTT_QUOTA, "no room to keep a session");
+        return;
+    }
     if (id.size == 0)
         id = assign_id(conn, assigned, sizeof assigned);
     error = join(conn, id, packet->as.connect.clean, now, &present);
@@ -180,6 +184,7 @@ static void on_connect(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
         return;
     }
     conn->session->expiry_s = session_expiry(packet);
+    fl_broker_keep_session(conn->broker, conn->session);
     if (!accept(conn, packet, id, present)) {
         fl_broker_touch(conn);
         return;
@@ -226,7 +231,7 @@ static bool take_receipt(struct fl_broker_conn *conn, const struct fl_mqtt_packe
         return false;
     }
     /* Before anybody sees it: what cannot be remembered cannot be had exactly once. */
-    if (qos == 2 && !fl_broker_received_ask(conn->session, packet_id)) {
+    if (qos == 2 && !fl_broker_received_ask(conn->broker, conn->session, packet_id)) {
         refused(conn, "publish", packet->as.publish.topic, FL_MQTT_QUOTA);
         fl_broker_receipt_settle(conn, *sequence, FL_MQTT_QUOTA, true);
         return false;
@@ -258,6 +263,7 @@ static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
     enum fl_broker_claim claim = FL_BROKER_CLAIM_NEW;
     uint16_t sequence = 0;
     uint8_t reason = 0;
+    bool must_know = false;
 
     broker->counts.received++;
     if (input.qos && !take_receipt(conn, packet, &claim, &sequence))
@@ -269,15 +275,22 @@ static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
         reason = FL_MQTT_IMPLEMENTATION;
         verdict = broker->host.publish(broker->host.self, conn->peer, &publish,
                                        input.qos ? fl_broker_token(conn, sequence) : 0, &reason);
-        if (verdict == FL_BROKER_REFUSE)
+        if (verdict == FL_BROKER_REFUSE) {
             broker->counts.refused++;
-        else if (claim == FL_BROKER_CLAIM_NEW)
-            fl_broker_route(broker, &input, conn->device, conn->session, now);
+        } else if (claim == FL_BROKER_CLAIM_NEW &&
+                   !fl_broker_route(broker, &input, conn->device, conn->session, now)) {
+            reason = FL_MQTT_QUOTA;
+            verdict = FL_BROKER_REFUSE;
+            must_know = true; /* nobody has it: it must come again */
+            fl_broker_received_forget(broker, conn->session, publish.packet_id);
+            refused(conn, "publish", input.topic, reason);
+        }
     }
     if (broker->remote && input.qos && verdict != FL_BROKER_REFUSE)
         fl_broker_remote_hold(conn, sequence, claim == FL_BROKER_CLAIM_NEW);
     if (input.qos && verdict != FL_BROKER_KEEP)
-        fl_broker_receipt_settle(conn, sequence, verdict == FL_BROKER_REFUSE ? reason : 0, false);
+        fl_broker_receipt_settle(conn, sequence, verdict == FL_BROKER_REFUSE ? reason : 0,
+                                 must_know);
 }
 
 static void on_acknowledged(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
@@ -318,6 +331,8 @@ static uint8_t subscribe_one(struct fl_broker_conn *conn, const struct fl_mqtt_f
         return FL_MQTT_NOT_AUTHORIZED;
     subscription = fl_broker_subscription_find(conn->session, filter->filter);
     known = subscription != NULL;
+    if (conn->broker->keep.tight && conn->session->log_id)
+        return FL_MQTT_QUOTA;
     if (!known)
         error = fl_broker_subscribe(conn->broker, conn->session, filter->filter, &subscription);
     if (error != FL_OK)
@@ -326,6 +341,7 @@ static uint8_t subscribe_one(struct fl_broker_conn *conn, const struct fl_mqtt_f
     subscription->qos = filter->qos;
     subscription->no_local = filter->no_local;
     subscription->retain_as_published = filter->retain_as_published;
+    fl_broker_keep_subscribe(conn->broker, subscription);
     *send_retained = !subscription->share &&
                      (filter->retain_handling == 0 || (filter->retain_handling == 1 && !known));
     return subscription->qos;
@@ -413,8 +429,10 @@ static void on_unsubscribe(struct fl_broker_conn *conn, const struct fl_mqtt_pac
         struct fl_broker_subscription *subscription =
             fl_broker_subscription_find(conn->session, filter.filter);
         reasons[count++] = subscription ? FL_MQTT_SUCCESS : FL_MQTT_NO_SUBSCRIPTION;
-        if (subscription)
+        if (subscription) {
+            fl_broker_keep_unsubscribe(conn->broker, subscription);
             fl_broker_unsubscribe(conn->broker, subscription);
+        }
     }
     answer_subscribe(conn, packet, reasons, count);
 }

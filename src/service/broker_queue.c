@@ -42,7 +42,8 @@ void fl_broker_entry_free(struct fl_broker_entry *entry)
     if (entry->share)
         fl_broker_share_unref(entry->share);
     free(entry->ids);
-    *entry = (struct fl_broker_entry){0};
+    *entry =
+        (struct fl_broker_entry){.seq = entry->seq}; /* a place in a window stays in its order */
 }
 
 void fl_broker_queue_free(struct fl_broker_queue *queue)

@@ -17,10 +17,12 @@ static struct fl_broker_received *find(const struct fl_broker_session *session, 
     return NULL;
 }
 
-static void forget(struct fl_broker_session *session, struct fl_broker_received *received)
+static void forget(struct fl_broker *broker, struct fl_broker_session *session,
+                   struct fl_broker_received *received)
 {
     size_t index = (size_t)(received - session->received);
 
+    fl_broker_keep_released(broker, session, received->packet_id);
     session->received_count--;
     memmove(received, received + 1, (session->received_count - index) * sizeof *received);
     if (session->received_count)
@@ -28,6 +30,15 @@ static void forget(struct fl_broker_session *session, struct fl_broker_received 
     free(session->received);
     session->received = NULL;
     session->received_capacity = 0;
+}
+
+void fl_broker_received_forget(struct fl_broker *broker, struct fl_broker_session *session,
+                               uint16_t packet_id)
+{
+    struct fl_broker_received *received = find(session, packet_id);
+
+    if (received)
+        forget(broker, session, received);
 }
 
 enum fl_broker_claim fl_broker_claim(const struct fl_broker_conn *conn, uint16_t packet_id,
@@ -52,7 +63,8 @@ enum fl_broker_claim fl_broker_claim(const struct fl_broker_conn *conn, uint16_t
     return owed->qos == 2 ? FL_BROKER_CLAIM_WAITS : FL_BROKER_CLAIM_CLASH;
 }
 
-bool fl_broker_received_ask(struct fl_broker_session *session, uint16_t packet_id)
+bool fl_broker_received_ask(struct fl_broker *broker, struct fl_broker_session *session,
+                            uint16_t packet_id)
 {
     struct fl_broker_received *received = find(session, packet_id);
 
@@ -67,8 +79,10 @@ bool fl_broker_received_ask(struct fl_broker_session *session, uint16_t packet_i
         session->received_capacity = capacity;
         received = NULL;
     }
-    if (!received)
+    if (!received) {
         received = &session->received[session->received_count++];
+        fl_broker_keep_received(broker, session, packet_id);
+    }
     *received = (struct fl_broker_received){.packet_id = packet_id, .state = FL_BROKER_ASKED};
     return true;
 }
@@ -89,7 +103,7 @@ void fl_broker_receipt_settle(struct fl_broker_conn *conn, uint16_t sequence, ui
     } else if (received && must_know && conn->mqtt.version == FL_MQTT_3) {
         received->state = FL_BROKER_ROUTED; /* it ends the connection, so that it comes again */
     } else if (received) {
-        forget(conn->session, received); /* its PUBREC frees the identifier */
+        forget(conn->broker, conn->session, received); /* its PUBREC frees the identifier */
     }
     fl_mqtt_session_settle(&conn->mqtt, sequence, reason, must_know);
 }
@@ -103,7 +117,7 @@ void fl_broker_released(struct fl_broker_conn *conn, uint16_t packet_id)
     if (received && received->state == FL_BROKER_RECEIVED) {
         if (received->here)
             fl_mqtt_session_released(&conn->mqtt);
-        forget(conn->session, received);
+        forget(conn->broker, conn->session, received);
     } else {
         packet.as.ack.reason = FL_MQTT_PACKET_ID_NOT_FOUND;
     }

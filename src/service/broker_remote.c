@@ -186,6 +186,34 @@ static bool say_gone(struct fl_broker *broker, struct fl_broker_interest *intere
     return interest->told == 0;
 }
 
+/* What was heard is answered once what came of it is on stable storage: `last` is the batch that
+ * holds it. After a batch that failed, only a checkpoint puts it there. */
+static void look_at_log(const struct fl_broker_keep *keep, uint64_t last,
+                        struct fl_broker_peer *peer)
+{
+    bool is_whole = !keep->lost && !keep->healed;
+
+    if (peer->owed && !peer->held_batch) {
+        peer->held_ticket = peer->heard;
+        peer->held_batch = last + 1; /* 0 would be none */
+        peer->owed = false;
+    } else if (peer->owed) {
+        peer->next_ticket = peer->heard;
+        peer->next_batch = last + 1;
+        peer->owed = false;
+    }
+    if (!is_whole || !peer->held_batch || peer->held_batch - 1 > keep->committed)
+        return;
+    peer->say = peer->held_ticket;
+    peer->held_ticket = peer->next_ticket;
+    peer->held_batch = peer->next_batch;
+    peer->next_batch = 0;
+    if (peer->held_batch && peer->held_batch - 1 <= keep->committed) {
+        peer->say = peer->held_ticket;
+        peer->held_batch = 0;
+    }
+}
+
 void fl_broker_round(struct fl_broker *broker, bool busy, fl_time_t now)
 {
     struct fl_broker_remote *remote = broker->remote;
@@ -201,11 +229,13 @@ void fl_broker_round(struct fl_broker *broker, bool busy, fl_time_t now)
         }
         interest_release(broker, interest);
     }
+    for (unsigned i = 0; i < remote->count; i++)
+        look_at_log(&broker->keep, fl_broker_keep_last(broker), &remote->peers[i]);
     for (unsigned i = 0; i < remote->count && !busy; i++) {
         const struct fl_broker_note taken = {.kind = FL_BROKER_NOTE_TAKEN,
-                                             .ticket = remote->peers[i].heard};
-        if (remote->peers[i].owed && fl_broker_remote_post(broker, i, &taken, false))
-            remote->peers[i].owed = false;
+                                             .ticket = remote->peers[i].say};
+        if (remote->peers[i].say && fl_broker_remote_post(broker, i, &taken, false))
+            remote->peers[i].say = 0;
     }
     fl_broker_leave(broker);
 }
@@ -216,7 +246,14 @@ static void on_publish(struct fl_broker *broker, unsigned from, const struct fl_
                        fl_time_t now)
 {
     (void)from;
-    fl_broker_route_here(broker, note->message, now);
+    fl_broker_route_here(broker, note->message, 0, now);
+}
+
+static void on_transit(struct fl_broker *broker, unsigned from, const struct fl_broker_note *note,
+                       fl_time_t now)
+{
+    (void)from;
+    fl_broker_route_here(broker, note->message, note->denied, now);
 }
 
 static void on_want(struct fl_broker *broker, unsigned from, const struct fl_broker_note *note,
@@ -317,12 +354,26 @@ static bool wait_for(struct fl_broker_remote *remote, struct fl_broker_waiter wa
     return error == FL_OK;
 }
 
+static size_t waiter_count(const struct fl_broker_remote *remote)
+{
+    return remote->waiters.size / sizeof(struct fl_broker_waiter);
+}
+
+static struct fl_broker_waiter waiter_at(const struct fl_broker_remote *remote, size_t index)
+{
+    struct fl_broker_waiter waiter;
+
+    memcpy(&waiter, remote->waiters.data + remote->waiters.start + index * sizeof waiter,
+           sizeof waiter);
+    return waiter;
+}
+
 /* False: nobody's time has come. */
 static bool next_waiter(struct fl_broker_remote *remote, struct fl_broker_waiter *waiter)
 {
-    if (remote->waiters.size == 0)
+    if (waiter_count(remote) == 0)
         return false;
-    memcpy(waiter, remote->waiters.data + remote->waiters.start, sizeof *waiter);
+    *waiter = waiter_at(remote, 0);
     if (!is_taken(remote, waiter->ticket))
         return false;
     fl_buffer_consume(&remote->waiters, sizeof *waiter);
@@ -354,10 +405,71 @@ static void on_taken(struct fl_broker *broker, unsigned from, const struct fl_br
 
     remote->peers[from].taken = note->ticket;
     while (next_waiter(remote, &waiter)) {
-        if (waiter.subscribe)
+        if (waiter.message) {
+            fl_broker_message_unref(waiter.message);
+            fl_broker_message_unref(waiter.name);
+        } else if (waiter.subscribe) {
             answer_subscribe(broker, waiter.token, now);
-        else
+        } else {
             fl_broker_settle(broker, waiter.token, 0, now);
+        }
+    }
+}
+
+void fl_broker_remote_await(struct fl_broker *broker, unsigned to,
+                            const struct fl_broker_note *note)
+{
+    struct fl_broker_waiter waiter = {.ticket = note->ticket,
+                                      .token = note->number,
+                                      .to = (uint8_t)to,
+                                      .message = fl_broker_message_ref(note->message)};
+
+    if (note->name)
+        waiter.name = fl_broker_message_ref(note->name);
+    if (wait_for(broker->remote, waiter))
+        return;
+    /* Only a checkpoint meanwhile would need it. */
+    fl_broker_message_unref(waiter.message);
+    fl_broker_message_unref(waiter.name);
+}
+
+void fl_broker_remote_walk(struct fl_broker *broker)
+{
+    /* Who sent it may not have heard yet that it arrived, and writes down that it is in transit. */
+    for (unsigned i = 0; i < broker->remote->count; i++)
+        fl_broker_keep_arrived(broker, broker->remote->peers[i].arrived, broker->remote->self);
+    for (size_t i = 0; i < waiter_count(broker->remote); i++) {
+        const struct fl_broker_waiter waiter = waiter_at(broker->remote, i);
+        struct fl_slice key =
+            waiter.name ? fl_broker_message_topic(waiter.name) : fl_slice(NULL, 0);
+        if (waiter.message)
+            fl_broker_keep_transit_again(broker, waiter.token, key, waiter.to, waiter.message);
+    }
+}
+
+void fl_broker_remote_resume(struct fl_broker *broker, struct fl_slice key, unsigned to,
+                             uint64_t number, struct fl_broker_message *message, fl_time_t now)
+{
+    struct fl_broker_interest *interest = key.size ? fl_broker_interest_find(broker, key) : NULL;
+    struct fl_broker_note note = {.kind = FL_BROKER_NOTE_TRANSIT, .message = message};
+
+    if (key.size) {
+        /* The share may have another home now: it begins its way anew. */
+        fl_broker_keep_arrived(broker, number, FL_KEEP_LIES);
+        if (interest)
+            fl_broker_turns_resume(broker, interest, message, now);
+        return;
+    }
+    /* Sessions may have another home now; that it arrived is noted where most of them are. */
+    note.denied = bit(to);
+    for (unsigned i = 0; i < broker->remote->count; i++) {
+        note.number = to % broker->remote->count == i ? number : 0;
+        if (i != broker->remote->self) {
+            (void)fl_broker_remote_post(broker, i, &note, true);
+            continue;
+        }
+        fl_broker_route_here(broker, message, note.denied, now);
+        fl_broker_keep_arrived(broker, note.number, to);
     }
 }
 
@@ -445,6 +557,24 @@ void fl_broker_remote_forget(struct fl_broker *broker)
     broker->counts.dropped++;
 }
 
+/* QoS 1 comes again when this process ends before its acknowledgement. QoS 2 does not: that it was
+ * received is written down here, so where it still has to go must be, too. */
+static void post_publish(struct fl_broker *broker, unsigned to, struct fl_broker_note *note)
+{
+    struct fl_slice key = note->name ? fl_broker_message_topic(note->name) : fl_slice(NULL, 0);
+
+    note->number =
+        note->message->qos == 2 ? fl_broker_keep_transit(broker, key, to, note->message) : 0;
+    if (!fl_broker_remote_post(broker, to, note, note->answer)) {
+        broker->counts.dropped++;
+        return;
+    }
+    if (note->number)
+        fl_broker_remote_await(broker, to, note);
+    if (note->answer)
+        broker->remote->crossed = note->ticket;
+}
+
 static void send_share(struct fl_broker *broker, struct fl_broker_interest *interest,
                        struct fl_broker_note *note, fl_time_t now)
 {
@@ -454,10 +584,7 @@ static void send_share(struct fl_broker *broker, struct fl_broker_interest *inte
     }
     note->kind = FL_BROKER_NOTE_SHARE;
     note->name = interest->name;
-    if (!fl_broker_remote_post(broker, interest->home, note, note->answer))
-        broker->counts.dropped++;
-    else if (note->answer)
-        broker->remote->crossed = note->ticket;
+    post_publish(broker, interest->home, note);
 }
 
 void fl_broker_remote_send(struct fl_broker *broker, struct fl_broker_message *message,
@@ -470,12 +597,8 @@ void fl_broker_remote_send(struct fl_broker *broker, struct fl_broker_message *m
                                   .answer = message->qos > 0};
 
     for (unsigned i = 0; i < remote->count; i++) {
-        if (!(remote->matched_by & bit(i)))
-            continue;
-        if (!fl_broker_remote_post(broker, i, &note, note.answer))
-            broker->counts.dropped++;
-        else if (note.answer)
-            remote->crossed = note.ticket;
+        if (remote->matched_by & bit(i))
+            post_publish(broker, i, &note);
     }
     FL_LIST_EACH(at, &remote->matched)
     {
@@ -495,15 +618,29 @@ static hear *const hearers[FL_BROKER_NOTE_KINDS] = {
     [FL_BROKER_NOTE_TURN] = on_turn,       [FL_BROKER_NOTE_BACK] = on_share,
     [FL_BROKER_NOTE_STATE] = on_state,     [FL_BROKER_NOTE_CALL] = on_call,
     [FL_BROKER_NOTE_TAKEN] = on_taken,     [FL_BROKER_NOTE_EXPIRY] = on_expiry,
+    [FL_BROKER_NOTE_TRANSIT] = on_transit,
 };
 
 void fl_broker_hear(struct fl_broker *broker, unsigned from, const struct fl_broker_note *note,
                     fl_time_t now)
 {
     struct fl_broker_peer *peer = &broker->remote->peers[from];
+    struct fl_broker_note own = *note;
 
     fl_broker_enter(broker);
-    hearers[note->kind](broker, from, note, now);
+    /* What may be queued and written down is better this broker's own; else its body is written
+     * for each session. */
+    if (broker->keep.on && note->message && note->message->qos)
+        own.message = fl_broker_message_copy(broker, note->message);
+    if (!own.message)
+        own.message = note->message;
+    hearers[note->kind](broker, from, &own, now);
+    if (note->number) {
+        peer->arrived = note->number;
+        fl_broker_keep_arrived(broker, note->number, broker->remote->self);
+    }
+    if (own.message != note->message)
+        fl_broker_message_unref(own.message);
     if (note->answer) {
         peer->heard = note->ticket;
         peer->owed = true;
@@ -542,6 +679,11 @@ void fl_broker_remote_free(struct fl_broker *broker)
     if (remote->index.root)
         fl_topic_index_free(&remote->index);
     fl_map_free(&remote->interests);
+    for (size_t i = 0; i < waiter_count(remote); i++) {
+        const struct fl_broker_waiter waiter = waiter_at(remote, i);
+        fl_broker_message_unref(waiter.message);
+        fl_broker_message_unref(waiter.name);
+    }
     fl_buffer_free(&remote->waiters);
     free(remote);
 }

@@ -49,14 +49,24 @@ struct fl_broker_peer {
     uint64_t sent;  /* the last ticket that wanted an answer */
     uint64_t taken; /* the last ticket that it answered */
     uint64_t heard; /* its last ticket that wants an answer */
-    bool owed;      /* and it was not given yet */
+    bool owed;      /* and was not looked at yet */
+    /* With a log: what it said up to a ticket is kept once a batch is committed. */
+    uint64_t held_ticket;
+    uint64_t held_batch;
+    uint64_t next_ticket;
+    uint64_t next_batch;
+    uint64_t say;     /* the ticket to be answered now; 0: none */
+    uint64_t arrived; /* the last number of a message in transit from it */
 };
 
 /* What waits until the others have taken everything up to `ticket`. */
 struct fl_broker_waiter {
     uint64_t ticket;
-    uint64_t token;
+    uint64_t token; /* of a connection; with a message its number in the log */
     bool subscribe;
+    uint8_t to;                        /* with a message: the broker */
+    struct fl_broker_message *message; /* in transit */
+    struct fl_broker_message *name;    /* of the share it is for, or NULL */
 };
 
 struct fl_broker_answer {
@@ -104,6 +114,14 @@ void fl_broker_remote_hold(struct fl_broker_conn *conn, uint16_t sequence, bool 
 bool fl_broker_remote_hold_answer(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
                                   const uint8_t *reasons, const bool *send, size_t count,
                                   fl_time_t now);
+/* The message of the note is in transit until the note is answered. */
+void fl_broker_remote_await(struct fl_broker *broker, unsigned to,
+                            const struct fl_broker_note *note);
+/* Gives away what was in transit when the last process ended. */
+void fl_broker_remote_resume(struct fl_broker *broker, struct fl_slice key, unsigned to,
+                             uint64_t number, struct fl_broker_message *message, fl_time_t now);
+/* For a checkpoint: writes down what waits so. */
+void fl_broker_remote_walk(struct fl_broker *broker);
 /* The rest is for broker_turns.c and broker_group.c. */
 struct fl_broker_interest *fl_broker_interest_find(const struct fl_broker *broker,
                                                    struct fl_slice filter);
@@ -119,6 +137,8 @@ void fl_broker_remote_share(struct fl_broker *broker, const struct fl_broker_sha
 /* Nobody here can have it (now). */
 void fl_broker_remote_back(struct fl_broker *broker, const struct fl_broker_share *share,
                            struct fl_broker_message *message, fl_time_t now);
+void fl_broker_turns_resume(struct fl_broker *broker, struct fl_broker_interest *interest,
+                            struct fl_broker_message *message, fl_time_t now);
 void fl_broker_turns_free(struct fl_broker *broker, struct fl_broker_turns *turns);
 /* At the home: to a member, wherever. */
 void fl_broker_turns_deliver(struct fl_broker *broker, struct fl_broker_interest *interest,

@@ -13,6 +13,7 @@ struct collect {
     struct fl_broker *broker;
     const struct fl_broker_session *from;
     uint64_t version; /* of the retained store, when another broker routed it */
+    uint64_t homes;   /* not 0: only sessions that were there */
     bool retain;
 };
 
@@ -46,6 +47,8 @@ static void collect_target(void *self, struct fl_topic_entry *entry)
     struct fl_broker_target *target = NULL;
 
     if (subscription->no_local && subscription->session == collect->from)
+        return;
+    if (collect->homes && !(collect->homes >> subscription->session->home & 1))
         return;
     /* It was on its way while this subscription read the store, and found it or what replaced it.
      */
@@ -100,10 +103,9 @@ static void forget_targets(struct fl_broker *broker)
         free(broker->targets[i].ids);
     FL_LIST_EACH(at, &broker->matched)
     fl_list_remove(at);
-    broker->counts.dropped += broker->target_count;
 }
 
-void fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *input,
+bool fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *input,
                      struct fl_broker_device *device, const struct fl_broker_session *from,
                      fl_time_t now)
 {
@@ -117,13 +119,14 @@ void fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *inp
     else if (broker->shares.count)
         fl_topic_index_match(&broker->shared, input->topic, collect_share, &collect);
     if (broker->target_count == 0 && fl_list_empty(&broker->matched) && !input->retain && !crosses)
-        return;
-    message = fl_broker_message_new(broker, input);
+        return true;
+    if (fl_broker_keep_has_room(broker, input, crosses))
+        message = fl_broker_message_new(broker, input);
     if (!message) {
         forget_targets(broker);
         if (crosses)
             fl_broker_remote_forget(broker);
-        return;
+        return false;
     }
     if (input->retain)
         fl_broker_retain(broker, input, message, device);
@@ -131,13 +134,14 @@ void fl_broker_route(struct fl_broker *broker, const struct fl_broker_input *inp
     if (crosses)
         fl_broker_remote_send(broker, message, now);
     fl_broker_message_unref(message);
+    return true;
 }
 
 void fl_broker_route_here(struct fl_broker *broker, struct fl_broker_message *message,
-                          fl_time_t now)
+                          uint64_t homes, fl_time_t now)
 {
     struct collect collect = {
-        .broker = broker, .version = message->version, .retain = message->retain};
+        .broker = broker, .version = message->version, .homes = homes, .retain = message->retain};
 
     match_here(broker, fl_broker_message_topic(message), &collect);
     deliver_all(broker, message, now);
@@ -161,8 +165,8 @@ void fl_broker_publish_will(struct fl_broker *broker, struct fl_broker_message *
         .retain = input.retain,
     };
 
-    if (broker->host.will(broker->host.self, fl_slice(device->name, device->name_size), &publish))
-        fl_broker_route(broker, &input, device, NULL, now);
-    else
+    if (!broker->host.will(broker->host.self, fl_slice(device->name, device->name_size), &publish))
         broker->counts.refused++;
+    else if (!fl_broker_route(broker, &input, device, NULL, now))
+        broker->counts.dropped++;
 }

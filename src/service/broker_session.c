@@ -61,6 +61,7 @@ enum fl_error fl_broker_session_create(struct fl_broker *broker, struct fl_broke
         goto fail;
     memcpy(made->key, name.data, name.size);
     made->key_size = name.size;
+    made->home = (uint8_t)broker->host.index;
     made->timer.kind = FL_BROKER_SESSION;
     made->expires = FL_TIME_NEVER;
     made->will_due = FL_TIME_NEVER;
@@ -113,6 +114,7 @@ void fl_broker_session_destroy(struct fl_broker *broker, struct fl_broker_sessio
 {
     struct fl_broker_device *device = session->device;
 
+    fl_broker_keep_gone(broker, session);
     if (session->conn)
         session->conn->session = NULL;
     FL_LIST_EACH(at, &session->subscriptions)
@@ -160,6 +162,8 @@ void fl_broker_session_leave(struct fl_broker_conn *conn, bool with_will, fl_tim
         session->will_due = now + conn->will_delay_ms;
         will = NULL;
     }
+    if (session->expires > now)
+        fl_broker_keep_session(broker, session);
     fl_broker_session_tick(broker, session, now);
 out:
     fl_broker_message_unref(will);

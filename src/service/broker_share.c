@@ -131,6 +131,8 @@ static void hold(struct fl_broker *broker, struct fl_broker_share *share,
     }
     (void)fl_broker_message_ref(message);
     share->waiting_bytes += bytes;
+    fl_broker_entry_at(&share->waiting, share->waiting.count - 1)->seq = fl_broker_keep_transit(
+        broker, fl_slice(share->key, share->key_size), FL_KEEP_LIES, message);
 }
 
 void fl_broker_share_deliver(struct fl_broker *broker, struct fl_broker_share *share,
@@ -191,6 +193,7 @@ void fl_broker_share_online(struct fl_broker *broker, struct fl_broker_subscript
     share->waiting_bytes = 0;
     while (waiting.count) {
         struct fl_broker_entry *entry = fl_broker_entry_at(&waiting, 0);
+        fl_broker_keep_arrived(broker, entry->seq, FL_KEEP_LIES);
         fl_broker_share_deliver(broker, share, entry->message, now);
         fl_broker_entry_free(entry);
         fl_broker_queue_drop_first(&waiting);

@@ -38,7 +38,7 @@ void fl_broker_turns_free(struct fl_broker *broker, struct fl_broker_turns *turn
 }
 
 /* Until a member comes online. */
-static void hold(struct fl_broker *broker, struct fl_broker_turns *turns,
+static void hold(struct fl_broker *broker, struct fl_broker_turns *turns, struct fl_slice key,
                  struct fl_broker_message *message)
 {
     struct fl_broker_entry entry = {.message = message, .qos = message->qos};
@@ -54,6 +54,24 @@ static void hold(struct fl_broker *broker, struct fl_broker_turns *turns,
     }
     (void)fl_broker_message_ref(message);
     turns->waiting_bytes += bytes;
+    fl_broker_entry_at(&turns->waiting, turns->waiting.count - 1)->seq =
+        fl_broker_keep_transit(broker, key, FL_KEEP_LIES, message);
+}
+
+/* To another broker. With a log it is in transit until that one has written down what came of it.
+ */
+static void pass(struct fl_broker *broker, unsigned to, struct fl_broker_note *note)
+{
+    note->number =
+        fl_broker_keep_transit(broker, fl_broker_message_topic(note->name), to, note->message);
+    if (note->number) {
+        note->ticket = ++broker->remote->ticket;
+        note->answer = true;
+    }
+    if (!fl_broker_remote_post(broker, to, note, note->message->qos > 0))
+        broker->counts.dropped++;
+    else if (note->number)
+        fl_broker_remote_await(broker, to, note);
 }
 
 /* The broker whose turn it is, or -1. */
@@ -92,11 +110,11 @@ void fl_broker_turns_deliver(struct fl_broker *broker, struct fl_broker_interest
     if (at < 0 && turns->online) {
         broker->counts.refused++; /* none of those who are there may have it */
     } else if (at < 0) {
-        hold(broker, turns, message);
+        hold(broker, turns, fl_broker_message_topic(interest->name), message);
     } else if ((unsigned)at == broker->remote->self) {
         fl_broker_turns_take(broker, fl_broker_message_topic(interest->name), message, denied, now);
-    } else if (!fl_broker_remote_post(broker, (unsigned)at, &note, message->qos > 0)) {
-        broker->counts.dropped++;
+    } else {
+        pass(broker, (unsigned)at, &note);
     }
 }
 
@@ -109,6 +127,7 @@ static void deliver_waiting(struct fl_broker *broker, struct fl_broker_interest 
     interest->turns->waiting_bytes = 0;
     while (waiting.count) {
         struct fl_broker_entry *entry = fl_broker_entry_at(&waiting, 0);
+        fl_broker_keep_arrived(broker, entry->seq, FL_KEEP_LIES);
         fl_broker_turns_deliver(broker, interest, entry->message, 0, now);
         fl_broker_entry_free(entry);
         fl_broker_queue_drop_first(&waiting);
@@ -194,8 +213,7 @@ void fl_broker_turns_take(struct fl_broker *broker, struct fl_slice name,
     }
     (void)say_state(broker, interest, true, now);
     note.name = interest->name;
-    if (!fl_broker_remote_post(broker, interest->home, &note, message->qos > 0))
-        broker->counts.dropped++;
+    pass(broker, interest->home, &note);
 }
 
 void fl_broker_remote_share(struct fl_broker *broker, const struct fl_broker_share *share,
@@ -239,8 +257,7 @@ void fl_broker_remote_back(struct fl_broker *broker, const struct fl_broker_shar
     }
     (void)say_state(broker, interest, true, now);
     note.name = interest->name;
-    if (!fl_broker_remote_post(broker, interest->home, &note, message->qos > 0))
-        broker->counts.dropped++;
+    pass(broker, interest->home, &note);
 }
 
 void fl_broker_turns_call(struct fl_broker *broker, struct fl_slice name, fl_time_t now)
@@ -273,4 +290,16 @@ bool fl_broker_turns_say(struct fl_broker *broker, struct fl_broker_interest *in
         }
     }
     return all;
+}
+
+void fl_broker_turns_resume(struct fl_broker *broker, struct fl_broker_interest *interest,
+                            struct fl_broker_message *message, fl_time_t now)
+{
+    struct fl_broker_note note = {
+        .kind = FL_BROKER_NOTE_SHARE, .message = message, .name = interest->name};
+
+    if (interest->home == broker->remote->self)
+        fl_broker_turns_deliver(broker, interest, message, 0, now);
+    else
+        pass(broker, interest->home, &note);
 }

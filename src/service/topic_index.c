@@ -262,6 +262,14 @@ void fl_topic_index_search(const struct fl_topic_index *index, struct fl_slice f
     search(&walk, index->root, filter, true);
 }
 
+void fl_topic_index_at(struct fl_map_node *node, fl_topic_visit *visit, void *self)
+{
+    struct fl_topic_node *at = fl_container_of(node, struct fl_topic_node, in_map);
+
+    FL_LIST_EACH(entry, &at->entries)
+    visit(self, fl_container_of(entry, struct fl_topic_entry, link));
+}
+
 void fl_topic_index_each(const struct fl_topic_index *index, fl_topic_visit *visit, void *self)
 {
     struct fl_map_node *at = fl_map_next(&index->nodes, NULL);

@@ -45,6 +45,8 @@ void fl_topic_index_match(const struct fl_topic_index *index, struct fl_slice to
 /* Every entry stored under a topic that `filter` matches. */
 void fl_topic_index_search(const struct fl_topic_index *index, struct fl_slice filter,
                            fl_topic_visit *visit, void *self);
+/* Every entry stored at a node of `index->nodes`, for walking it piece by piece. */
+void fl_topic_index_at(struct fl_map_node *node, fl_topic_visit *visit, void *self);
 /* Every entry; `visit` may free what it is given. For taking everything down. */
 void fl_topic_index_each(const struct fl_topic_index *index, fl_topic_visit *visit, void *self);
 

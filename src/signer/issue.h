@@ -9,20 +9,23 @@
 #define FL_SIGNER_ISSUE_H
 
 #include "signer/policy.h"
+#include "trust/datakey.h"
 
 struct fl_signer {
     EVP_PKEY *key;
     X509 *issuing;
     struct fl_buffer issuing_der;
     struct fl_buffer root_der;
+    uint8_t data_key[FL_DATAKEY_SIZE];
+    uint8_t front_key[FL_DATAKEY_SIZE]; /* derived: for the front's log */
     char *host_text[FL_LIMIT_HOSTS];
     struct fl_signer_policy policy;
     struct fl_signer_rate rate;
 };
 
-/* Reads DIR/keys/{issuing.key,issuing.pem,root.pem} and the host line of DIR/hub.conf. Errors name
- * the file: unreadable, readable by others (FL_EDENIED), malformed, not belonging together, expired
- * at `now`. Always free it. */
+/* Reads DIR/keys/{issuing.key,issuing.pem,root.pem,data.key} and the host line of DIR/hub.conf.
+ * Errors name the file: unreadable, readable by others (FL_EDENIED), malformed, not belonging
+ * together, expired at `now`. Always free it. */
 FL_MUST_USE enum fl_error fl_signer_load(struct fl_signer *signer, const char *dir, fl_time_t now,
                                          struct fl_context *ctx);
 void fl_signer_free(struct fl_signer *signer);

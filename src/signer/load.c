@@ -147,6 +147,22 @@ static enum fl_error load_key(struct fl_signer *signer, const char *dir, struct 
     return error;
 }
 
+static enum fl_error load_data_key(struct fl_signer *signer, const char *dir,
+                                   struct fl_context *ctx)
+{
+    struct fl_buffer pem = FL_BUFFER(FL_LIMIT_CERT);
+    enum fl_error error = read_file(dir, "keys/data.key", true, &pem, ctx);
+
+    if (error == FL_OK) {
+        error = fl_datakey_from_pem(fl_buffer_slice(&pem), signer->data_key, ctx);
+        (void)fl_fail_in(ctx, error, "keys/data.key");
+    }
+    fl_buffer_free(&pem); /* wipes it */
+    if (error == FL_OK)
+        error = fl_datakey_derive(signer->data_key, FL_DATAKEY_FRONT_LOG, signer->front_key, ctx);
+    return error;
+}
+
 static enum fl_error add_hosts(struct fl_signer *signer, const struct fl_conf *conf,
                                const struct fl_conf_node *line, struct fl_context *ctx)
 {
@@ -212,6 +228,8 @@ enum fl_error fl_signer_load(struct fl_signer *signer, const char *dir, fl_time_
     if (error == FL_OK)
         error = load_key(signer, dir, ctx);
     if (error == FL_OK)
+        error = load_data_key(signer, dir, ctx);
+    if (error == FL_OK)
         error = load_hosts(signer, dir, ctx);
     if (error == FL_OK)
         warn_of_root_key(dir);
@@ -226,5 +244,5 @@ void fl_signer_free(struct fl_signer *signer)
     X509_free(signer->issuing);
     fl_buffer_free(&signer->issuing_der);
     fl_buffer_free(&signer->root_der);
-    *signer = (struct fl_signer){0};
+    explicit_bzero(signer, sizeof *signer);
 }

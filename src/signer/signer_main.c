@@ -91,6 +91,7 @@ static enum fl_error open_channel(void *self, enum fl_msg_from peer, int fd, str
         return error;
     hello.as.signer_hello.issuing = fl_buffer_slice(&p->signer.issuing_der);
     hello.as.signer_hello.root = fl_buffer_slice(&p->signer.root_der);
+    hello.as.signer_hello.front_key = fl_slice(p->signer.front_key, sizeof p->signer.front_key);
     error = fl_channel_send(hub, &hello, ctx);
     if (error == FL_OK)
         p->hub = hub;

@@ -218,6 +218,14 @@ class Refusals(unittest.TestCase):
         conf.write_text(text)
         hub.__exit__()
 
+    def test_a_directory_without_a_data_key_gets_one_when_asked(self):
+        hub = Hub()
+        (hub.dir / "keys/data.key").unlink()
+        self.assertIn("fairlead init --add-data-key DIR", self.refused(hub.dir))
+        run(BIN / "fairlead", "init", "--add-data-key", hub.dir)
+        hub.start()
+        hub.__exit__()
+
     def test_key_that_is_none_ends_the_hub_with_the_reason(self):
         hub = Hub()
         (hub.dir / "keys/issuing.key").write_text("no key\n")

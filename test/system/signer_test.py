@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """fairlead-signer by itself: we are its parent and its hub, and speak the frames of codec/msg by hand."""
+import base64
 import os
 import pathlib
 import shutil
@@ -113,7 +114,14 @@ class Signer(unittest.TestCase):
         kind, fields = receive(mine)
         self.assertEqual(kind, SIGNER_HELLO)
         self.issuing, self.root = fields.bytes(), fields.bytes()
+        self.assertEqual(fields.bytes(), self.front_key())
         return mine
+
+    def front_key(self):
+        pem = (self.dir / "keys/data.key").read_text().splitlines()
+        key = base64.b64decode(pem[1]).hex()
+        return bytes.fromhex(run("openssl", "kdf", "-keylen", "32", "-kdfopt", "digest:SHA256", "-kdfopt", f"hexkey:{key}",
+                                 "-kdfopt", "info:fairlead front log 1", "HKDF").stdout.replace(":", ""))
 
     def csr(self, name, *args):
         path = self.work / "csr.der"

@@ -73,7 +73,9 @@ static bool to_front(void *self, const struct fl_msg *msg)
     assert_ok(fl_msg_encode(msg, &frame, NULL));
     fl_buffer_free(&frame);
     w->counts[msg->type]++;
-    if (msg->type == fl_msg_type_enrol_result) {
+    if (msg->type == fl_msg_type_config) {
+        (void)fl_str_copy_slice(w->log_key, sizeof w->log_key, msg->as.config.log_key);
+    } else if (msg->type == fl_msg_type_enrol_result) {
         w->enrol_error = msg->as.enrol_result.error;
         (void)fl_str_copy_slice(w->enrol_detail, sizeof w->enrol_detail,
                                 msg->as.enrol_result.detail);
@@ -251,6 +253,7 @@ void hub_world_start(struct hub_world *w)
     fl_hub_signer_up(&w->hub);
     hello.as.signer_hello.issuing = fl_buffer_slice(&w->ca_der);
     hello.as.signer_hello.root = fl_buffer_slice(&w->ca_der);
+    hello.as.signer_hello.front_key = fl_slice_str(HUB_WORLD_FRONT_KEY);
     fl_hub_from_signer(&w->hub, &hello);
 }
 

@@ -11,6 +11,7 @@
 #include "test/unit/unit.h"
 
 #define HUB_NOON INT64_C(1795348800000) /* 2026-11-22T12:00:00Z */
+#define HUB_WORLD_FRONT_KEY "the front's key, 32 octets of it"
 
 struct hub_world {
     struct fl_hub hub;
@@ -36,7 +37,8 @@ struct hub_world {
     char sign_name[FL_LIMIT_HOST + 1];
 
     /* What the front was told. */
-    size_t counts[64]; /* by message type */
+    size_t counts[64];    /* by message type */
+    char log_key[32 + 1]; /* of the last CONFIG */
     char device[FL_NAME_MAX + 1];
     bool device_may_connect;
     char device_credentials[512];

@@ -11,6 +11,8 @@
 #include "codec/mqtt.h"
 #include "service/broker.h"
 
+#include <stdio.h>
+
 #define RIG_CLIENTS (FL_LIMIT_MQTT_DEVICE_SESSIONS + 16)
 #define RIG_TOKENS 256
 
@@ -100,13 +102,15 @@ static inline void rig_output(void *self, void *peer)
 {
     struct rig_client *client = peer;
     struct fl_buffer *out = fl_broker_output(client->conn);
+    size_t ready = fl_broker_output_ready(client->conn);
 
     (void)self;
     assert_true(out->size > 0);
-    if (client->stalled)
+    if (client->stalled || ready == 0)
         return;
-    assert_ok(fl_buffer_append_slice(&client->heard, fl_buffer_slice(out)));
-    fl_buffer_consume(out, out->size);
+    assert_ok(fl_buffer_append_slice(&client->heard, fl_slice(out->data + out->start, ready)));
+    fl_buffer_consume(out, ready);
+    fl_broker_output_sent(client->conn, ready);
     client->drained = true;
 }
 
@@ -129,9 +133,9 @@ static inline void rig_close(void *self, void *peer, const char *why)
 }
 
 /* As one of a group, or with NULLs alone. */
-static inline void rig_init_in(struct rig *rig, struct fl_broker_group *group, unsigned index,
-                               bool (*post)(void *self, unsigned to,
-                                            const struct fl_broker_note *note, bool must))
+static inline void rig_make_broker(struct rig *rig, struct fl_broker_group *group, unsigned index,
+                                   bool (*post)(void *self, unsigned to,
+                                                const struct fl_broker_note *note, bool must))
 {
     struct fl_broker_host host = {
         .may = rig_may,
@@ -147,13 +151,21 @@ static inline void rig_init_in(struct rig *rig, struct fl_broker_group *group, u
         .post = group ? post : NULL,
     };
 
-    *rig = (struct rig){.now = 1000000};
     assert_ok(fl_broker_create(&host, &rig->broker, NULL));
+}
+
+static inline void rig_init_in(struct rig *rig, struct fl_broker_group *group, unsigned index,
+                               bool (*post)(void *self, unsigned to,
+                                            const struct fl_broker_note *note, bool must))
+{
+    *rig = (struct rig){.now = 1000000};
+    rig_make_broker(rig, group, index, post);
 }
 
 static inline void rig_init(struct rig *rig)
 {
-    rig_init_in(rig, NULL, 0, NULL);
+    *rig = (struct rig){.now = 1000000};
+    rig_make_broker(rig, NULL, 0, NULL);
 }
 
 /* Tells the broker what was written, until nothing more comes. */

@@ -20,6 +20,7 @@ struct core {
     struct cores *cores;
     unsigned index;
     bool seen_over; /* had to keep notes that did not fit */
+    void (*before_publish)(struct core *core);
 };
 
 struct cores {
@@ -52,12 +53,17 @@ static inline void core_round(struct core *core)
 {
     bool busy = false;
 
+    if (core->before_publish)
+        core->before_publish(core);
     if (!core->cores->group)
         return;
     for (unsigned to = 0; to < core->cores->count; to++)
         if (to != core->index && !fl_ring_spill(&core->cores->rings[core->index][to]))
             busy = true;
     fl_broker_round(core->rig.broker, busy, core->rig.now);
+    for (unsigned to = 0; to < core->cores->count; to++)
+        if (to != core->index)
+            (void)fl_ring_publish(&core->cores->rings[core->index][to]);
     rig_flush(&core->rig);
 }
 
@@ -66,6 +72,9 @@ static inline bool core_hear(struct core *core, unsigned from, unsigned most)
 {
     struct fl_broker_note note;
     bool any = false;
+
+    if (!core->cores->core[from].before_publish)
+        (void)fl_ring_publish(&core->cores->rings[from][core->index]);
 
     for (; most && fl_ring_pop(&core->cores->rings[from][core->index], &note); most--) {
         fl_broker_hear(core->rig.broker, from, &note, core->rig.now);

@@ -243,6 +243,7 @@ static inline void rig_snapshot(struct rig *r)
     msg.as.config.hosts = fl_slice_str("localhost 127.0.0.1");
     msg.as.config.issuing = fl_buffer_slice(&r->pki.issuing_der);
     msg.as.config.root = fl_buffer_slice(&r->pki.root_der);
+    msg.as.config.log_key = fl_slice_str("a key of the log: 32 octets long");
     rig_send(r, &msg);
     msg = (struct fl_msg){.type = fl_msg_type_profile};
     msg.as.profile.name = fl_slice_str("camera");

@@ -34,6 +34,7 @@ static void the_front_gets_everything_once_the_signer_is_there(void **state)
 
     hub_world_start(w);
     assert_int_equal(w->counts[fl_msg_type_config], 1);
+    assert_string_equal(w->log_key, HUB_WORLD_FRONT_KEY);
     assert_int_equal(w->counts[fl_msg_type_profile], 1);
     assert_int_equal(w->counts[fl_msg_type_snapshot_end], 1);
     hub_enrol(w, "cam-01");

@@ -3,9 +3,11 @@
 
 #include "cli/init.h"
 #include "cli/init_dir.h"
+#include "cli/init_key.h"
 #include "cli/init_make.h"
 #include "cli/shipped.h"
 #include "io/clock.h"
+#include "trust/datakey.h"
 #include "trust/profile_sign.h"
 #include "trust/token_check.h"
 
@@ -102,6 +104,7 @@ static void a_new_hub_has_its_files_and_nobody_else_reads_its_secrets(void **sta
         {"a/profile-keys.pem", 0644},
         {"a/keys", 0700},
         {"a/keys/issuing.key", 0600},
+        {"a/keys/data.key", 0600},
         {"a/keys/root.key", 0600},
         {"a/keys/issuing.pem", 0644},
         {"a/keys/root.pem", 0644},
@@ -347,6 +350,50 @@ static void a_passphrase_file_is_read_and_judged(void **state)
     fl_buffer_free(&pem);
 }
 
+static void an_older_hub_gets_its_data_key_once(void **state)
+{
+    struct fl_init_result result;
+    struct fl_context ctx = {0};
+    struct fl_buffer before;
+    struct fl_buffer after;
+    uint8_t key[FL_DATAKEY_SIZE];
+    (void)state;
+
+    assert_ok(make("older", NULL, &result, NULL));
+    assert_int_equal(unlink(at("older/keys/data.key")), 0);
+    assert_int_equal(call("--add-data-key", at("older"), "--json"), 0);
+    assert_int_equal(mode_of("older/keys/data.key"), 0600);
+    assert_int_equal(entries(at("older/keys")), 5);
+    before = contents("older/keys/data.key");
+    assert_ok(fl_datakey_from_pem(fl_buffer_slice(&before), key, &ctx));
+    assert_int_equal(call("--add-data-key", at("older"), NULL), 1);
+    after = contents("older/keys/data.key");
+    assert_true(fl_slice_equal(fl_buffer_slice(&before), fl_buffer_slice(&after)));
+    fl_buffer_free(&before);
+    fl_buffer_free(&after);
+}
+
+static void a_lost_data_key_is_not_replaced(void **state)
+{
+    struct fl_init_result result;
+    struct fl_context ctx = {0};
+    FILE *file = NULL;
+    (void)state;
+
+    assert_ok(make("lost", NULL, &result, NULL));
+    assert_int_equal(rename(at("lost/keys/data.key"), at("lost/keys/device-keys")), 0);
+    assert_int_equal(fl_init_add_data_key(at("lost"), fl_random_system(), &ctx), FL_EEXISTS);
+    assert_contains(ctx.text, "restore keys/data.key from a backup");
+    assert_int_equal(unlink(at("lost/keys/device-keys")), 0);
+    file = fopen(at("lost/keys/.data.key.new"), "w"); /* of a run that was cut short */
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    assert_ok(fl_init_add_data_key(at("lost"), fl_random_system(), &ctx));
+    assert_int_equal(entries(at("lost/keys")), 5);
+    assert_int_equal(fl_init_add_data_key(base, fl_random_system(), &ctx), FL_ENOTFOUND);
+    assert_int_equal(call("--add-data-key", at("lost"), "--host"), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +407,8 @@ int main(void)
         cmocka_unit_test(a_failure_half_way_leaves_nothing_behind),
         cmocka_unit_test(what_is_wrongly_typed_is_told_and_makes_nothing),
         cmocka_unit_test(a_passphrase_file_is_read_and_judged),
+        cmocka_unit_test(an_older_hub_gets_its_data_key_once),
+        cmocka_unit_test(a_lost_data_key_is_not_replaced),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -12,6 +12,7 @@
 static struct pki pki;
 static char dir[] = "/tmp/fl-signer-XXXXXX";
 static char last_log[1024];
+static const uint8_t data_key[FL_DATAKEY_SIZE] = {1, 2, 3};
 
 static void listen_to_log(enum fl_log_level level, const char *tag, const char *text)
 {
@@ -43,6 +44,15 @@ static void put_key(const char *name, unsigned mode, EVP_PKEY *key, const char *
     fl_buffer_free(&pem);
 }
 
+static void put_data_key(const uint8_t key[FL_DATAKEY_SIZE])
+{
+    struct fl_buffer pem = FL_BUFFER(4096);
+
+    assert_ok(fl_datakey_to_pem(key, &pem, NULL));
+    put("keys/data.key", 0600, fl_buffer_slice(&pem));
+    fl_buffer_free(&pem);
+}
+
 static void put_certificates(const char *name, const struct fl_buffer *a, const struct fl_buffer *b)
 {
     struct fl_buffer pem = FL_BUFFER(FL_LIMIT_CHAIN);
@@ -58,6 +68,7 @@ static void put_certificates(const char *name, const struct fl_buffer *a, const 
 static void put_everything(void)
 {
     put_key("keys/issuing.key", 0600, pki.issuing_key, NULL);
+    put_data_key(data_key);
     put_certificates("keys/issuing.pem", &pki.issuing_der, NULL);
     put_certificates("keys/root.pem", &pki.root_der, NULL);
     put("hub.conf", 0644,
@@ -347,6 +358,12 @@ static void keys_that_do_not_belong_together_are_not_used(void **state)
     expect_load(FL_ELIMIT, "keys/issuing.key: 16384 octets or more");
     remove_file("keys/issuing.key");
     expect_load(FL_ENOTFOUND, "keys/issuing.key: No such file");
+    put("keys/data.key", 0604, fl_slice_str("x"));
+    expect_load(FL_EDENIED, "keys/data.key: others can read this key (mode 604)");
+    put("keys/data.key", 0600, fl_slice_str("x"));
+    expect_load(FL_EPARSE, "keys/data.key: no data key in PEM");
+    remove_file("keys/data.key");
+    expect_load(FL_ENOTFOUND, "keys/data.key: No such file");
     put_certificates("keys/issuing.pem", &pki.root_der, NULL);
     expect_load(FL_EINVAL, "keys/issuing.pem: not a certificate of the right kind");
     put_certificates("keys/issuing.pem", &pki.issuing_der, &pki.root_der);
