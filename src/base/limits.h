@@ -122,6 +122,14 @@ enum {
     FL_LIMIT_PENDING_API = 1024,
     FL_LIMIT_PAGE = 1000, /* rows of one API answer but for readings */
 
+    /* The log of the message plane (proto/journal, front/keeper). Counts: bytes may pass 32 bits.
+     */
+    FL_LIMIT_JOURNAL_SEGMENT = 16 * 1024 * 1024,
+    FL_LIMIT_JOURNAL_SEGMENTS = 65536,            /* files of one log: 1 TiB of the usual size */
+    FL_LIMIT_JOURNAL_SEGMENTS_DEFAULT = 256,      /* 4 GiB */
+    FL_LIMIT_JOURNAL_RETAINED = 64 * 1024 * 1024, /* bytes appended ahead of the disk */
+    FL_LIMIT_KEEPER_MEMBERS = 64,                 /* threads that share one log */
+
     /* Agent */
     FL_LIMIT_AGENT_LINE = 8192, /* of a CSV file or standard input */
     FL_LIMIT_AGENT_SENSORS = 16,

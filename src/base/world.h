@@ -44,6 +44,13 @@ struct fl_files {
                            struct fl_context *ctx);
     /* The file's data and its name in the folder reach stable storage. */
     enum fl_error (*sync)(void *self, const char *name, struct fl_context *ctx);
+    /* As sync, and from now on `read` gives what storage holds: after a failed sync memory may show
+     * what never got there. For recovery, before the file is read. FL_ENOTFOUND. */
+    enum fl_error (*settle)(void *self, const char *name, struct fl_context *ctx);
+    /* The file is at least `size` bytes long and has the space for them, made when it is not there;
+     * what is new reads as zeros. Writes within it need no space later. FL_EFULL: the file may be
+     * longer than it was, with some of the space. */
+    enum fl_error (*allocate)(void *self, const char *name, uint64_t size, struct fl_context *ctx);
     /* Atomic replacement of `to`; durable when it returns. */
     enum fl_error (*rename)(void *self, const char *from, const char *to, struct fl_context *ctx);
     enum fl_error (*truncate)(void *self, const char *name, uint64_t size, struct fl_context *ctx);

@@ -62,8 +62,9 @@ static void check_private(struct fl_doctor *d)
     static const char *const names[] = {"keys",
                                         "operator",
                                         "state",
-                                        "keys/issuing.key",
-                                        "keys/data.key",
+                                         "broker",
+                                         "keys/issuing.key",
+                                         "keys/data.key",
                                         "keys/root.key",
                                         "operator/profile.key"};
     char path[FL_CLI_PATH_MAX];
@@ -89,7 +90,7 @@ static void check_private(struct fl_doctor *d)
                         "%s: cannot be looked into", d->directory);
     else if (!wrong)
         fl_doctor_found(d, FL_DOCTOR_OK, "permissions", NULL,
-                        "keys, operator's files and state are private");
+                        "keys, operator's files, state and the broker's log are private");
 }
 
 static void check_root_key(struct fl_doctor *d)

@@ -76,8 +76,8 @@ static enum fl_error put_folders(struct making *m)
     static const struct {
         const char *name;
         unsigned mode;
-    } folders[] = {
-        {"keys", 0700}, {"operator", 0700}, {"profiles", 0755}, {"state", 0700}, {"run", 0755}};
+    } folders[] = {{"keys", 0700},  {"operator", 0700}, {"profiles", 0755},
+                   {"state", 0700}, {"broker", 0700},   {"run", 0755}};
     enum fl_error error = FL_OK;
 
     for (size_t i = 0; error == FL_OK && i < sizeof folders / sizeof folders[0]; i++)

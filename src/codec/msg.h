@@ -46,7 +46,9 @@ enum fl_msg_from {
     F(str, hosts, 4096)              /* names and addresses, separated by one space */             \
     F(bytes, issuing, FL_LIMIT_CERT) /* certificates, DER */                                       \
     F(bytes, root, FL_LIMIT_CERT)                                                                  \
-    F(bytes, log_key, 32) /* the front's log on disk is encrypted with it */
+    F(bytes, log_key, 32) /* the front's log on disk is encrypted with it */                       \
+    F(u8, durable_os, 0)  /* hub.conf: durability os */                                            \
+    F(u64, log_bytes, 0)  /* of the broker's log, at most */
 #define FL_MSG_PROFILE(F)                                                                          \
     F(str, name, FL_NAME_MAX)                                                                      \
     F(str, text, FL_LIMIT_PROFILE_SIZE) /* the signed text; verified by the hub */

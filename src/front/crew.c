@@ -153,6 +153,7 @@ static void spill(struct member *m)
     }
 }
 
+/* After the round's records were written down: see fl_ring_publish. */
 static void publish(struct member *m)
 {
     for (unsigned to = 0; to < m->crew->count; to++)

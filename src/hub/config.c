@@ -13,6 +13,10 @@
 
 #define MQTT_PORT 8883
 #define HTTPS_PORT 8443
+/* Of the broker's log, in MiB: segments of FL_LIMIT_JOURNAL_SEGMENT. */
+#define LOG_SIZE_DEFAULT 4096
+#define LOG_SIZE_MIN 128
+#define LOG_SIZE_MAX 1048576
 
 static const struct fl_conf_rule rules[] = {
     {"host", 1, FL_LIMIT_HOSTS, FL_CONF_NO_BLOCK, true, false, "host NAME-OR-ADDRESS ..."},
@@ -20,6 +24,8 @@ static const struct fl_conf_rule rules[] = {
     {"https", 1, 2, FL_CONF_NO_BLOCK, false, false, "https PORT  or  https ADDRESS PORT"},
     {"log", 1, 1, FL_CONF_NO_BLOCK, false, false, "log error|warn|info|debug"},
     {"workers", 1, 1, FL_CONF_NO_BLOCK, false, false, "workers auto  or  workers 1..64"},
+    {"durability", 1, 1, FL_CONF_NO_BLOCK, false, false, "durability os|disk"},
+    {"log-size", 1, 1, FL_CONF_NO_BLOCK, false, false, "log-size MEBIBYTES"},
     {NULL, 0, 0, FL_CONF_NO_BLOCK, false, false, NULL},
 };
 
@@ -148,6 +154,26 @@ static enum fl_error read_workers(const struct fl_conf *conf, const struct fl_co
     return error;
 }
 
+static enum fl_error read_broker(const struct fl_conf *conf, struct fl_hub_config *config,
+                                 struct fl_context *ctx)
+{
+    const struct fl_conf_node *durability = fl_conf_find(conf->root, "durability");
+    const struct fl_conf_node *size = fl_conf_find(conf->root, "log-size");
+    uint64_t mebibytes = LOG_SIZE_DEFAULT;
+    enum fl_error error = FL_OK;
+
+    if (durability && !fl_slice_is(durability->words[1].text, "os") &&
+        !fl_slice_is(durability->words[1].text, "disk"))
+        return fl_conf_fail(conf, durability, 1, ctx,
+                            "write disk (acknowledged messages survive power cuts) or os (they "
+                            "survive the end of the process only)");
+    config->durable_os = durability && fl_slice_is(durability->words[1].text, "os");
+    if (size)
+        error = fl_conf_u64(conf, size, 1, LOG_SIZE_MIN, LOG_SIZE_MAX, &mebibytes, ctx);
+    config->log_bytes = mebibytes << 20;
+    return error;
+}
+
 /* Two listeners cannot share an address and a port. */
 static enum fl_error check_ports(const struct fl_conf *conf, const struct fl_hub_config *config,
                                  struct fl_context *ctx)
@@ -186,6 +212,8 @@ enum fl_error fl_hub_config_parse(struct fl_slice text, const char *name,
         error = read_log(&conf, fl_conf_find(conf.root, "log"), config, ctx);
     if (error == FL_OK)
         error = read_workers(&conf, fl_conf_find(conf.root, "workers"), config, ctx);
+    if (error == FL_OK)
+        error = read_broker(&conf, config, ctx);
     if (error == FL_OK)
         error = check_ports(&conf, config, ctx);
     fl_conf_free(&conf);

@@ -37,6 +37,7 @@ static const struct entry entries[] = {
     {"keys/issuing.pem", false, false, false, FL_FROM_SIGNER, NULL},
     {"keys/root.pem", false, false, false, FL_FROM_SIGNER, NULL},
     {"state", true, true, false, FL_FROM_HUB, NULL},
+    {"broker", true, true, true, FL_FROM_FRONT, NULL}, /* the hub makes it when it starts */
     {"profiles", true, false, true, FL_FROM_HUB, NULL},
     {"profile-keys.pem", false, false, true, FL_FROM_HUB, NULL},
 };
@@ -115,14 +116,17 @@ static enum fl_error check_entry(const char *dir, const struct entry *e, struct 
 
 enum fl_error fl_hub_dir_check(const char *dir, struct fl_context *ctx)
 {
+    static const char *const written[] = {"state", "broker"};
     char path[FL_HUB_DIR_MAX + 64];
     enum fl_error error = FL_OK;
 
     for (size_t i = 0; i < ENTRY_COUNT && error == FL_OK; i++)
         error = check_entry(dir, &entries[i], ctx);
-    (void)snprintf(path, sizeof path, "%s/state", dir);
-    if (error == FL_OK && access(path, W_OK) != 0)
-        error = from_errno(path, ctx);
+    for (size_t i = 0; i < sizeof written / sizeof written[0] && error == FL_OK; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", dir, written[i]);
+        if (access(path, W_OK) != 0 && errno != ENOENT)
+            error = from_errno(path, ctx);
+    }
     return error;
 }
 
@@ -179,6 +183,16 @@ enum fl_error fl_hub_dir_in_use(const char *dir, bool *in_use, struct fl_context
     *in_use = flock(fd, LOCK_SH | LOCK_NB) != 0;
     (void)close(fd);
     return FL_OK;
+}
+
+/* --- make --- */
+
+enum fl_error fl_hub_dir_make(const char *dir, struct fl_context *ctx)
+{
+    char path[FL_HUB_DIR_MAX + 64];
+
+    (void)snprintf(path, sizeof path, "%s/broker", dir);
+    return mkdir(path, 0700) == 0 || errno == EEXIST ? FL_OK : from_errno(path, ctx);
 }
 
 /* --- own --- */
@@ -270,12 +284,18 @@ enum fl_error fl_hub_dir_own(const char *dir, struct fl_context *ctx)
     /* The root key is the operator's, also while it has not been taken offline yet. */
     const struct grant signer = {fl_role_of(FL_FROM_SIGNER)->uid, true, "root.key"};
     const struct grant control = {fl_role_of(FL_FROM_HUB)->uid, true, NULL};
+    const struct grant front = {fl_role_of(FL_FROM_FRONT)->uid, true, NULL};
     const struct grant readable = {0};
     const struct {
         const char *name;
         const struct grant *grant;
-    } grants[] = {{"keys", &signer},     {"state", &control},     {"hub.conf", &readable},
-                  {"ca.pem", &readable}, {"profiles", &readable}, {"profile-keys.pem", &readable}};
+    } grants[] = {{"keys", &signer},
+                  {"state", &control},
+                  {"broker", &front},
+                  {"hub.conf", &readable},
+                  {"ca.pem", &readable},
+                  {"profiles", &readable},
+                  {"profile-keys.pem", &readable}};
     struct stat status;
     enum fl_error error = FL_OK;
     int fd = -1;

@@ -24,8 +24,10 @@ FL_MUST_USE enum fl_error fl_hub_dir_check(const char *dir, struct fl_context *c
 FL_MUST_USE enum fl_error fl_hub_dir_lock(const char *dir, int *fd, struct fl_context *ctx);
 /* Whether a hub holds that lock now; changes nothing. */
 FL_MUST_USE enum fl_error fl_hub_dir_in_use(const char *dir, bool *in_use, struct fl_context *ctx);
-/* As root: keys/ to the signer (but for root.key), state/ to control, both without following
- * links; what control reads is made readable. As anyone else: nothing. */
+/* What directories made by older programs lack: broker/, empty. */
+FL_MUST_USE enum fl_error fl_hub_dir_make(const char *dir, struct fl_context *ctx);
+/* As root: keys/ to the signer (but for root.key), state/ to control, broker/ to the front, without
+ * following links; what control reads is made readable. As anyone else: nothing. */
 FL_MUST_USE enum fl_error fl_hub_dir_own(const char *dir, struct fl_context *ctx);
 
 #endif

@@ -176,6 +176,8 @@ void fl_hub_start_snapshot(struct fl_hub *hub)
     msg.as.config.issuing = fl_buffer_slice(&hub->issuing);
     msg.as.config.root = fl_buffer_slice(&hub->root);
     msg.as.config.log_key = fl_buffer_slice(&hub->front_key);
+    msg.as.config.durable_os = hub->config.durable_os;
+    msg.as.config.log_bytes = hub->config.log_bytes;
     (void)hub->host.to_front(hub->host.self, &msg);
     if (fl_profile_store_each(&hub->store, push_one_profile, hub, &ctx) != FL_OK)
         fl_log(FL_LOG_ERROR, TAG, "snapshot: %s", ctx.text);

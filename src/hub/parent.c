@@ -529,6 +529,8 @@ enum fl_error fl_hub_run(const char *dir, struct fl_context *ctx)
     if (error == FL_OK)
         error = fl_hub_listeners_local(&p->listeners, p->dir, ctx);
     if (error == FL_OK)
+        error = fl_hub_dir_make(p->dir, ctx);
+    if (error == FL_OK)
         error = fl_hub_dir_own(p->dir, ctx);
     if (error == FL_OK)
         error = supervise(p);

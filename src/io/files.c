@@ -146,6 +146,64 @@ static enum fl_error files_sync(void *self, const char *name, struct fl_context 
     return error;
 }
 
+static enum fl_error files_size(void *self, const char *name, uint64_t *size,
+                                struct fl_context *ctx)
+{
+    struct fl_files_folder *folder = self;
+    struct stat status = {0};
+    size_t i = 0;
+    enum fl_error error = open_file(folder, name, 0, &i, ctx);
+
+    if (error == FL_OK && fstat(folder->open[i].fd, &status) != 0)
+        error = fail(ctx, "size of", name);
+    *size = error == FL_OK ? (uint64_t)status.st_size : 0;
+    return error;
+}
+
+static enum fl_error files_settle(void *self, const char *name, struct fl_context *ctx)
+{
+    struct fl_files_folder *folder = self;
+    size_t i = 0;
+    enum fl_error error = files_sync(self, name, ctx);
+    int number = 0;
+
+    if (error == FL_OK)
+        error = open_file(folder, name, 0, &i, ctx);
+    if (error != FL_OK)
+        return error;
+    number = posix_fadvise(folder->open[i].fd, 0, 0, POSIX_FADV_DONTNEED);
+    errno = number;
+    /* A file system that keeps no pages has nothing to drop. */
+    return number == 0 || number == EINVAL || number == ENOSYS ? FL_OK : fail(ctx, "settle", name);
+}
+
+/* Blocks that were reserved but never written would have to be noted as written by each later sync;
+ * zeros make them written now. */
+static enum fl_error files_allocate(void *self, const char *name, uint64_t size,
+                                    struct fl_context *ctx)
+{
+    static const uint8_t zeros[256 * 1024];
+    struct fl_files_folder *folder = self;
+    size_t i = 0;
+    uint64_t at = 0;
+    enum fl_error error = open_file(folder, name, O_CREAT, &i, ctx);
+
+    if (error == FL_OK)
+        error = files_size(self, name, &at, ctx);
+    if (error != FL_OK)
+        return error;
+    errno = posix_fallocate(folder->open[i].fd, 0, (off_t)size);
+    if (errno != 0 && errno != EINVAL && errno != EOPNOTSUPP)
+        return fail(ctx, "allocate", name);
+    while (error == FL_OK && at < size) {
+        size_t part = size - at < sizeof zeros ? (size_t)(size - at) : sizeof zeros;
+
+        error = files_write(self, name, at, fl_slice(zeros, part), ctx);
+        at += part;
+    }
+    return error;
+}
+
 static enum fl_error files_rename(void *self, const char *from, const char *to,
                                   struct fl_context *ctx)
 {
@@ -189,20 +247,6 @@ static enum fl_error files_remove(void *self, const char *name, struct fl_contex
     return unlinkat(folder->fd, name, 0) == 0 ? FL_OK : fail(ctx, "remove", name);
 }
 
-static enum fl_error files_size(void *self, const char *name, uint64_t *size,
-                                struct fl_context *ctx)
-{
-    struct fl_files_folder *folder = self;
-    struct stat status = {0};
-    size_t i = 0;
-    enum fl_error error = open_file(folder, name, 0, &i, ctx);
-
-    if (error == FL_OK && fstat(folder->open[i].fd, &status) != 0)
-        error = fail(ctx, "size of", name);
-    *size = error == FL_OK ? (uint64_t)status.st_size : 0;
-    return error;
-}
-
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(a, b);
@@ -230,11 +274,20 @@ static enum fl_error add_name(struct names *names, const char *name)
     return FL_OK;
 }
 
-static bool is_file(int folder_fd, const char *name)
+/* By the entry, where the file system says it; a sandbox may allow to look at descriptors only. */
+static bool is_file(int folder_fd, const struct dirent *entry)
 {
     struct stat status = {0};
+    bool is = entry->d_type == DT_REG;
+    int fd = -1;
 
-    return fstatat(folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
+    if (entry->d_type != DT_UNKNOWN)
+        return is;
+    fd = openat(folder_fd, entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    is = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    if (fd >= 0)
+        (void)close(fd);
+    return is;
 }
 
 static enum fl_error collect(int folder_fd, DIR *dir, struct names *names, struct fl_context *ctx)
@@ -247,7 +300,7 @@ static enum fl_error collect(int folder_fd, DIR *dir, struct names *names, struc
         entry = readdir(dir); /* cppcheck-suppress readdirCalled ; a stream has one thread */
         if (!entry)
             return errno == 0 ? FL_OK : fail(ctx, "list", ".");
-        if (!is_file(folder_fd, entry->d_name))
+        if (!is_file(folder_fd, entry))
             continue;
         error = add_name(names, entry->d_name);
         if (error != FL_OK)
@@ -304,6 +357,8 @@ struct fl_files fl_files_of(struct fl_files_folder *folder)
         .read = files_read,
         .write = files_write,
         .sync = files_sync,
+        .settle = files_settle,
+        .allocate = files_allocate,
         .rename = files_rename,
         .truncate = files_truncate,
         .remove = files_remove,

@@ -63,6 +63,7 @@ static const struct part control_parts[] = {
     {"state", true, false},    {"hub.conf", false, false},        {"ca.pem", false, true},
     {"profiles", false, true}, {"profile-keys.pem", false, true},
 };
+static const struct part front_parts[] = {{"broker", true, false}};
 #define PARTS_MAX 5
 
 enum fl_error fl_role_sandbox(const struct fl_role *role, char *dir, size_t size,
@@ -76,7 +77,7 @@ enum fl_error fl_role_sandbox(const struct fl_role *role, char *dir, size_t size
     } policies[FL_ROLE_COUNT] = {
         {FL_SANDBOX_SIGNER, signer_parts, 2, 64},
         {FL_SANDBOX_CONTROL, control_parts, PARTS_MAX, 4096},
-        {FL_SANDBOX_FRONT, NULL, 0, FL_LIMIT_CONNECTIONS + 256},
+        {FL_SANDBOX_FRONT, front_parts, 1, FL_LIMIT_CONNECTIONS + 256},
     };
     size_t at = (size_t)(role - fl_roles);
     char texts[PARTS_MAX][4200];

@@ -18,7 +18,7 @@
 enum fl_sandbox_class {
     FL_SANDBOX_SIGNER,  /* reads its files, speaks on sockets it has */
     FL_SANDBOX_CONTROL, /* also writes its files, accepts connections */
-    FL_SANDBOX_FRONT,   /* no files at all, accepts connections */
+    FL_SANDBOX_FRONT,   /* the folder of its log, accepts connections, makes threads */
 };
 
 struct fl_sandbox_path {

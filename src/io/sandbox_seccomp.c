@@ -91,10 +91,20 @@ static const int write_calls[] = {
     SCMP_SYS(renameat),  SCMP_SYS(renameat2), SCMP_SYS(unlink),    SCMP_SYS(unlinkat),
 };
 
-/* The front's workers. glibc registers each thread with the kernel; how it is made, see below. */
+/* The front's log: files of one folder, by descriptors of it. Which files, Landlock says. */
+static const int log_calls[] = {
+    SCMP_SYS(fadvise64), SCMP_SYS(fallocate),  SCMP_SYS(fdatasync), SCMP_SYS(fsync),
+    SCMP_SYS(ftruncate), SCMP_SYS(getdents64), SCMP_SYS(pread64),   SCMP_SYS(pwrite64),
+    SCMP_SYS(renameat),  SCMP_SYS(unlinkat),
+};
+
+/* What threads need besides clone itself. */
 static const int thread_calls[] = {
-    SCMP_SYS(epoll_create1),     SCMP_SYS(eventfd2),        SCMP_SYS(rseq),
-    SCMP_SYS(sched_getaffinity), SCMP_SYS(set_robust_list),
+    SCMP_SYS(epoll_create1),
+    SCMP_SYS(eventfd2),
+    SCMP_SYS(rseq),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(sched_getaffinity),
 };
 
 /* What the sanitizers' runtimes call besides. */
@@ -194,15 +204,28 @@ static void add_own_signals(struct filter *f)
     add_if(f, SCMP_SYS(tgkill), is(0, (uint64_t)getpid()));
 }
 
-/* Threads, and nothing else that runs. clone3 keeps its flags where a filter cannot read them: told
- * that the kernel has none, the C library calls clone. */
+static void add_log(struct filter *f)
+{
+    add(f, SCMP_ACT_ALLOW, log_calls, COUNT(log_calls));
+    /* Landlock does not judge descriptors that are only places. */
+    add_if(f, SCMP_SYS(openat), lacks(2, O_PATH));
+    /* fstat of the C library; with no path it tells only of a descriptor. */
+    add_if(f, SCMP_SYS(newfstatat), is(3, AT_EMPTY_PATH));
+}
+
+/* New threads, and no processes or namespaces. The flags of clone3 lie in memory, where no filter
+ * sees them; told that there is no such call, the C library uses clone. */
 static void add_threads(struct filter *f)
 {
-    const struct scmp_arg_cmp is_thread = {
-        .arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = CLONE_THREAD, .datum_b = CLONE_THREAD};
+    const uint64_t thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+    const uint64_t never = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS |
+                           CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_PTRACE |
+                           CLONE_UNTRACED | CLONE_VFORK | CLONE_PIDFD;
 
     add(f, SCMP_ACT_ALLOW, thread_calls, COUNT(thread_calls));
-    add_if(f, SCMP_SYS(clone), is_thread);
+    add_if(f, SCMP_SYS(clone),
+           (struct scmp_arg_cmp){
+               .arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = thread | never, .datum_b = thread});
     if (f->error == 0)
         f->error =
             seccomp_rule_add_array(f->ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, NULL);
@@ -227,12 +250,10 @@ static void add_class(struct filter *f, enum fl_sandbox_class class)
         break;
     case FL_SANDBOX_FRONT:
         add(f, SCMP_ACT_ALLOW, accept_calls, COUNT(accept_calls));
+        add_log(f);
         add_threads(f);
         break;
     }
-    /* fstat of the C library; with no path it tells only of a descriptor. */
-    if (class == FL_SANDBOX_FRONT && f->error == 0)
-        add_if(f, SCMP_SYS(newfstatat), is(3, AT_EMPTY_PATH));
     add(f, SCMP_ACT_KILL_PROCESS, deadly_calls, COUNT(deadly_calls));
 }
 

@@ -116,7 +116,14 @@ class Processes(unittest.TestCase):
             with injector.Injector(front) as taken:
                 for path in sum(paths.values(), []):
                     for flags in (os.O_RDONLY, os.O_RDWR):
-                        self.assertIn(taken.call(injector.OPENAT, injector.AT_FDCWD, path, flags), refused, path)
+                        # By the whole path there is nothing: the hub directory is its root.
+                        self.assertIn(taken.call(injector.OPENAT, injector.AT_FDCWD, path, flags),
+                                      refused + (-errno.ENOENT,), path)
+                for path in (paths[name][0] for name in paths):
+                    self.assertIn(taken.call(injector.OPENAT, injector.AT_FDCWD, path, os.O_RDONLY), refused, path)
+                fd = taken.call(injector.OPENAT, injector.AT_FDCWD, b"/broker", os.O_RDONLY)
+                self.assertGreaterEqual(fd, 0, "the folder of its log is its own")
+                self.assertEqual(taken.call(injector.CLOSE, fd), 0)
                 self.assertIn(taken.call(injector.SOCKET, socket.AF_INET, socket.SOCK_STREAM, 0), refused)
                 self.assertIn(taken.call(injector.SETUID, 0), refused)
                 self.assertIn(taken.call(injector.UNLINK, b"/state/hub.db"), refused)

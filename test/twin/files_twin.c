@@ -365,6 +365,32 @@ static enum fl_error twin_sync(void *self, const char *name, struct fl_context *
     return crash ? dead(ctx) : FL_OK;
 }
 
+static enum fl_error twin_settle(void *self, const char *name, struct fl_context *ctx)
+{
+    struct fl_files_twin *twin = self;
+    struct file *file = find_live(twin, name);
+    enum fl_error error = twin_sync(self, name, ctx);
+
+    if (error == FL_OK)
+        copy(&file->live, &file->disk);
+    return error;
+}
+
+static enum fl_error twin_allocate(void *self, const char *name, uint64_t size,
+                                   struct fl_context *ctx)
+{
+    struct fl_files_twin *twin = self;
+    const struct file *file = find_live(twin, name);
+    uint64_t at = file ? file->live.size : 0;
+    uint8_t *zeros = calloc(1, size > at ? size - at : 1);
+    enum fl_error error = FL_OK;
+
+    fl_assert(zeros);
+    error = twin_write(self, name, at, fl_slice(zeros, size > at ? size - at : 0), ctx);
+    free(zeros);
+    return error;
+}
+
 static enum fl_error twin_rename(void *self, const char *from, const char *to,
                                  struct fl_context *ctx)
 {
@@ -488,6 +514,8 @@ struct fl_files fl_files_twin_files(struct fl_files_twin *twin)
         .read = twin_read,
         .write = twin_write,
         .sync = twin_sync,
+        .settle = twin_settle,
+        .allocate = twin_allocate,
         .rename = twin_rename,
         .truncate = twin_truncate,
         .remove = twin_remove,

@@ -168,6 +168,8 @@ static int set_up(void **state)
     (void)chmod(w->dir, 0755);
     (void)snprintf(path, sizeof path, "%s/state", w->dir);
     assert_int_equal(mkdir(path, 0755), 0);
+    (void)snprintf(path, sizeof path, "%s/broker", w->dir);
+    assert_int_equal(mkdir(path, 0755), 0);
     (void)snprintf(path, sizeof path, "%s/state/file", w->dir);
     (void)close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
@@ -203,6 +205,8 @@ static int tear_down(void **state)
     (void)snprintf(path, sizeof path, "%s/state/file", w->dir);
     (void)unlink(path);
     (void)snprintf(path, sizeof path, "%s/state", w->dir);
+    (void)rmdir(path);
+    (void)snprintf(path, sizeof path, "%s/broker", w->dir);
     (void)rmdir(path);
     (void)rmdir(w->dir);
     fl_channel_close(w->control);

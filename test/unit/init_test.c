@@ -127,7 +127,7 @@ static void a_new_hub_has_its_files_and_nobody_else_reads_its_secrets(void **sta
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         assert_int_equal(mode_of(files[i].name), files[i].mode);
     assert_int_equal(entries(base), 1);
-    assert_int_equal(entries(at("a")), 8);
+    assert_int_equal(entries(at("a")), 9);
     assert_string_equal(result.place, at("a"));
 }
 
@@ -239,7 +239,7 @@ static void an_empty_folder_is_filled_in_place(void **state)
     assert_int_equal(stat(at("empty"), &after), 0);
     assert_int_equal(before.st_ino, after.st_ino);
     assert_int_equal(after.st_mode & 0777U, 0750);
-    assert_int_equal(entries(at("empty")), 8);
+    assert_int_equal(entries(at("empty")), 9);
 }
 
 static void a_folder_that_cannot_be_made_leaves_nothing_behind(void **state)

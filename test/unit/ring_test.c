@@ -49,6 +49,7 @@ static void a_full_ring_refuses_what_need_not_arrive_and_keeps_what_must(void **
     for (uint64_t i = 0; i < 2; i++) {
         note = numbered(i);
         assert_true(fl_ring_push(&ring, &note, false));
+        (void)fl_ring_publish(&ring);
     }
     assert_false(fl_ring_starved(&ring));
     note = numbered(2);
@@ -58,6 +59,7 @@ static void a_full_ring_refuses_what_need_not_arrive_and_keeps_what_must(void **
     for (uint64_t i = 2; i < 200; i++) {
         note = numbered(i);
         assert_true(fl_ring_push(&ring, &note, true));
+        (void)fl_ring_publish(&ring);
     }
     assert_int_equal(ring.over_count, 198);
     assert_false(fl_ring_spill(&ring));
@@ -71,6 +73,7 @@ static void a_full_ring_refuses_what_need_not_arrive_and_keeps_what_must(void **
             assert_false(fl_ring_push(&ring, &note, false));
         }
         (void)fl_ring_spill(&ring);
+        (void)fl_ring_publish(&ring);
     }
     assert_true(fl_ring_spill(&ring));
     assert_int_equal(ring.over_count, 0);
@@ -86,6 +89,7 @@ static void what_was_not_heard_is_freed_with_the_ring(void **state)
     for (uint64_t i = 0; i < 5; i++) {
         struct fl_broker_note note = numbered(i);
         assert_true(fl_ring_push(&ring, &note, true));
+        (void)fl_ring_publish(&ring);
     }
     fl_ring_free(&ring);
     fl_ring_free(&ring); /* harmless */

@@ -13,10 +13,12 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -44,14 +46,14 @@ static void make_file(const char *name)
 
 static int set_up(void **state)
 {
-    static const char *const folders[] = {"keys", "state", "profiles"};
+    static const char *const folders[] = {"keys", "state", "profiles", "broker"};
 
     (void)state;
     (void)snprintf(playground, sizeof playground, "/tmp/fl_sandbox_XXXXXX");
     assert_non_null(mkdtemp(playground));
     (void)chmod(playground, 0755);
     (void)snprintf(inside, sizeof inside, "%s", geteuid() == 0 ? "" : playground);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         char path[128];
         (void)snprintf(path, sizeof path, "%s/%s", playground, folders[i]);
         assert_int_equal(mkdir(path, 0777), 0);
@@ -75,6 +77,8 @@ static int tear_down(void **state)
                                         "state/newer",
                                         "profiles/camera",
                                         "hub.conf",
+                                        "broker/log",
+                                        "broker",
                                         "keys",
                                         "state",
                                         "profiles"};
@@ -101,6 +105,8 @@ static enum fl_error enter(enum fl_sandbox_class class)
     char keys[80];
     char state[80];
     char profiles[80];
+    char broker[80];
+    struct fl_sandbox_path front[] = {{broker, true, false}};
     struct fl_sandbox_path signer[] = {{keys, false, false}};
     struct fl_sandbox_path control[] = {
         {state, true, false}, {profiles, false, false}, {"/nowhere", false, true}};
@@ -112,6 +118,11 @@ static enum fl_error enter(enum fl_sandbox_class class)
     (void)snprintf(keys, sizeof keys, "%s/keys", inside);
     (void)snprintf(state, sizeof state, "%s/state", inside);
     (void)snprintf(profiles, sizeof profiles, "%s/profiles", inside);
+    (void)snprintf(broker, sizeof broker, "%s/broker", inside);
+    if (class == FL_SANDBOX_FRONT) {
+        policy.paths = front;
+        policy.path_count = 1;
+    }
     if (class == FL_SANDBOX_SIGNER) {
         policy.paths = signer;
         policy.path_count = 1;
@@ -217,7 +228,7 @@ static int front_touches_no_file(void)
     CLAIM(refused(open(at("state/hub.db"), O_RDWR | O_CLOEXEC)));
     CLAIM(refused(open(at("hub.conf"), O_RDONLY | O_CLOEXEC)));
     CLAIM(refused(open("/", O_PATH | O_CLOEXEC)));
-    CLAIM(refused(open("/proc/self/mem", O_RDWR | O_CLOEXEC)));
+    CLAIM(open("/proc/self/mem", O_RDWR | O_CLOEXEC) < 0); /* or there is no /proc in its root */
     CLAIM(refused(unlink(at("state/hub.db"))));
     CLAIM(refused(rename(at("hub.conf"), at("x"))));
     CLAIM(refused(mkdir(at("x"), 0700)));
@@ -226,6 +237,81 @@ static int front_touches_no_file(void)
     CLAIM(refused(chmod(at("hub.conf"), 0777)));
     CLAIM(fstat(2, &status) == 0);
     return 0;
+}
+
+static int front_writes_its_log_only(void)
+{
+    int fd = -1;
+    int folder = -1;
+    char byte = 0;
+    struct stat status;
+
+    CLAIM(enter(FL_SANDBOX_FRONT) == FL_OK);
+    folder = open(at("broker"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLAIM(folder >= 0);
+    fd = openat(folder, "new", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    CLAIM(fd >= 0);
+    CLAIM(posix_fallocate(fd, 0, 4096) == 0);
+    CLAIM(pwrite(fd, "x", 1, 0) == 1 && pread(fd, &byte, 1, 0) == 1 && byte == 'x');
+    CLAIM(fdatasync(fd) == 0 && fsync(folder) == 0 && ftruncate(fd, 0) == 0);
+    CLAIM(renameat(folder, "new", folder, "log") == 0);
+    CLAIM(refused(renameat(folder, "log", folder, "../state/log")));
+    CLAIM(refused(openat(folder, "../state/hub.db", O_RDWR | O_CLOEXEC)));
+    CLAIM(refused(openat(folder, "../hub.conf", O_RDONLY | O_CLOEXEC)));
+    CLAIM(refused(openat(folder, "../state/x", O_RDWR | O_CREAT | O_CLOEXEC, 0600)));
+    CLAIM(refused(openat(folder, "..", O_PATH | O_CLOEXEC)));
+    CLAIM(refused(fstatat(folder, "../hub.conf", &status, 0)));
+    CLAIM(refused(mkdirat(folder, "x", 0700)));
+    CLAIM(refused(symlinkat("../state", folder, "x")));
+    CLAIM(refused(linkat(folder, "log", folder, "x", 0)));
+    CLAIM(refused(fchmod(fd, 0777)));
+    CLAIM(refused(fchown(fd, 0, 0)));
+    CLAIM(unlinkat(folder, "log", 0) == 0);
+    return 0;
+}
+
+static void *say(void *to)
+{
+    *(int *)to = 1;
+    return NULL;
+}
+
+static int front_makes_threads_only(void)
+{
+    const int thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+    static const int never[] = {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWPID,
+                                CLONE_PTRACE};
+    pthread_t id;
+    int said = 0;
+    int event = -1;
+
+    CLAIM(enter(FL_SANDBOX_FRONT) == FL_OK);
+    CLAIM(pthread_create(&id, NULL, say, &said) == 0);
+    CLAIM(pthread_join(id, NULL) == 0 && said == 1);
+    CLAIM(syscall(SYS_clone3, NULL, (size_t)0) < 0 && errno == ENOSYS);
+    CLAIM(refused(syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0UL)));
+    CLAIM(refused(syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL, NULL, NULL, 0UL)));
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
+        CLAIM(refused(syscall(SYS_clone, (long)(thread | never[i]), NULL, NULL, NULL, 0UL)));
+    CLAIM(refused(syscall(SYS_vfork)));
+    event = eventfd(0, EFD_CLOEXEC);
+    CLAIM(event >= 0);
+    return 0;
+}
+
+static int others_make_no_threads(void)
+{
+#if defined(__SANITIZE_THREAD__)
+    return 0; /* its runtime wraps pthread_create */
+#else
+    pthread_t id;
+    int said = 0;
+
+    CLAIM(enter(FL_SANDBOX_CONTROL) == FL_OK);
+    CLAIM(pthread_create(&id, NULL, say, &said) != 0);
+    CLAIM(said == 0);
+    return 0;
+#endif
 }
 
 static int front_makes_no_socket(void)
@@ -445,6 +531,9 @@ static int root_becomes_nobody_special(void)
     }
 
 HOLDS(front_can_open_neither_key_nor_database, front_touches_no_file)
+HOLDS(front_can_write_its_log_and_nothing_else, front_writes_its_log_only)
+HOLDS(front_can_make_threads_but_no_processes, front_makes_threads_only)
+HOLDS(control_can_make_no_threads, others_make_no_threads)
 HOLDS(front_can_make_no_socket, front_makes_no_socket)
 HOLDS(front_has_no_power_over_other_processes, front_has_no_power)
 HOLDS(front_can_accept_and_talk, front_accepts_and_talks)
@@ -464,6 +553,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(front_can_open_neither_key_nor_database),
+        cmocka_unit_test(front_can_write_its_log_and_nothing_else),
+        cmocka_unit_test(front_can_make_threads_but_no_processes),
+        cmocka_unit_test(control_can_make_no_threads),
         cmocka_unit_test(front_can_make_no_socket),
         cmocka_unit_test(front_can_make_threads_but_no_process),
         cmocka_unit_test(front_has_no_power_over_other_processes),
