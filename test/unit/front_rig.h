@@ -36,6 +36,7 @@ struct rig {
     struct fl_channel *hub;
     pid_t pid;
     char dir[64];
+    char folder[80]; /* the front's own, in `dir` */
     uint16_t mqtt_port;
     uint16_t https_port;
     bool ready;
@@ -368,6 +369,10 @@ static inline int rig_set_up(void **state)
     (void)snprintf(r->dir, sizeof r->dir, "/tmp/fl_front_XXXXXX");
     assert_non_null(mkdtemp(r->dir));
     (void)chmod(r->dir, 0755);
+    (void)snprintf(r->folder, sizeof r->folder, "%s/broker", r->dir);
+    assert_int_equal(mkdir(r->folder, 0700), 0);
+    if (geteuid() == 0)
+        assert_int_equal(chown(r->folder, fl_role_of(FL_FROM_FRONT)->uid, (gid_t)-1), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     r->pid = fork();
     assert_true(r->pid >= 0);
@@ -411,6 +416,7 @@ static inline int rig_tear_down(void **state)
     fl_buffer_free(&r->records);
     fl_buffer_free(&r->csr);
     pki_free(&r->pki);
+    (void)rmdir(r->folder);
     (void)rmdir(r->dir);
     free(r);
     /* A sanitizer's report ends it otherwise. */
