@@ -61,7 +61,7 @@ enum {
     FL_LIMIT_MQTT_SESSIONS = 200000,
     FL_LIMIT_BROKER_LOG = 64 * 1024 * 1024, /* written down in one round, not yet committed */
     FL_LIMIT_BROKER_RESTORED = 4096,        /* messages on their way to one session, read back */
-    FL_LIMIT_MQTT_DEVICE_SESSIONS = 128, /* and connections, of one device */
+    FL_LIMIT_MQTT_DEVICE_SESSIONS = 128,    /* and connections, of one device */
     FL_LIMIT_MQTT_DEVICE_RETAINED = 1000,
     FL_LIMIT_MQTT_DEVICE_RETAINED_BYTES = 4 * 1024 * 1024,
 

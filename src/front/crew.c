@@ -16,6 +16,7 @@
 #define SLOTS_ALL 8192
 #define SLOTS_MIN 128
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): lines of a cache */
 struct member {
     struct fl_crew *crew;
     struct fl_loop *loop;
@@ -130,7 +131,6 @@ bool fl_crew_post(struct fl_crew *crew, unsigned from, unsigned to,
         return false;
     if (ring->over_count)
         crew->members[from].busy = true;
-    crew->members[from].to_wake |= (uint64_t)1 << to;
     return true;
 }
 
@@ -148,7 +148,6 @@ static void spill(struct member *m)
         struct fl_ring *ring = ring_of(crew, m->index, to);
         if (to == m->index || ring->over_count == 0)
             continue;
-        m->to_wake |= (uint64_t)1 << to;
         if (!fl_ring_spill(ring))
             m->busy = true;
     }
@@ -158,8 +157,8 @@ static void spill(struct member *m)
 static void publish(struct member *m)
 {
     for (unsigned to = 0; to < m->crew->count; to++)
-        if (to != m->index)
-            (void)fl_ring_publish(ring_of(m->crew, m->index, to));
+        if (to != m->index && fl_ring_publish(ring_of(m->crew, m->index, to)))
+            m->to_wake |= (uint64_t)1 << to;
 }
 
 /* As many as fit in the ring: what comes meanwhile has its turn in the next round. */
@@ -218,6 +217,11 @@ static bool leave(void *self)
     spill(m);
     m->crew->host.round(m->crew->host.self, m->index, m->busy);
     publish(m);
+    /* Once more, so that who takes what was published just now sees that this one starves. */
+    if (m->busy) {
+        spill(m);
+        publish(m);
+    }
     if (was_busy && !m->busy)
         m->crew->host.room(m->crew->host.self, m->index);
     wake_all(m);

@@ -57,7 +57,8 @@ void fl_crew_free(struct fl_crew *crew); /* stopped, or never started */
 unsigned fl_crew_count(const struct fl_crew *crew);
 struct fl_loop *fl_crew_loop(const struct fl_crew *crew, unsigned worker);
 
-/* By worker `from`: as the `post` of a fl_broker_host. */
+/* By worker `from`: as the `post` of a fl_broker_host. What is posted leaves at the end of the
+ * round, after `round`: what it depends on can be written down there. */
 bool fl_crew_post(struct fl_crew *crew, unsigned from, unsigned to,
                   const struct fl_broker_note *note, bool must);
 /* Notes of this worker wait for room: it should not be made to say more. By itself. */

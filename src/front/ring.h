@@ -15,6 +15,7 @@
 
 #define FL_RING_LINE 64 /* of a cache: what one thread writes is not beside what the other does */
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): lines of a cache */
 struct fl_ring {
     struct fl_broker_note *slots;
     size_t mask;

@@ -116,17 +116,36 @@ static void note_due(struct fl_broker_group *group)
     atomic_store_explicit(&group->due, first ? first->due : FL_TIME_NEVER, memory_order_relaxed);
 }
 
-static void drop(struct fl_broker_group *group, struct retained *retained)
+static void count(struct fl_broker_group *group, const struct fl_broker_message *message,
+                  struct owner *owner)
 {
-    size_t bytes = cost(retained->message);
+    size_t bytes = cost(message);
+
+    group->bytes += bytes;
+    atomic_fetch_add_explicit(&group->retained, 1, memory_order_relaxed);
+    if (!owner)
+        return;
+    owner->bytes += bytes;
+    owner->count++;
+}
+
+static void uncount(struct fl_broker_group *group, const struct fl_broker_message *message,
+                    struct owner *owner)
+{
+    size_t bytes = cost(message);
 
     group->bytes -= bytes;
     atomic_fetch_sub_explicit(&group->retained, 1, memory_order_relaxed);
-    if (retained->owner) {
-        retained->owner->bytes -= bytes;
-        retained->owner->count--;
-        owner_release(group, retained->owner);
-    }
+    if (!owner)
+        return;
+    owner->bytes -= bytes;
+    owner->count--;
+    owner_release(group, owner);
+}
+
+static void drop(struct fl_broker_group *group, struct retained *retained)
+{
+    uncount(group, retained->message, retained->owner);
     fl_topic_index_remove(&group->index, &retained->in_index);
     fl_heap_remove(&group->expiries, &retained->expiry);
     fl_broker_message_unref(retained->message);
@@ -217,35 +236,40 @@ bool fl_broker_may_retain(const struct fl_broker *broker, const struct fl_broker
     return may;
 }
 
+static bool place(struct fl_broker_group *group, struct retained *retained)
+{
+    struct fl_broker_message *message = retained->message;
+
+    if (message->expires != FL_TIME_NEVER &&
+        fl_heap_set(&group->expiries, &retained->expiry, message->expires) != FL_OK)
+        return false;
+    if (fl_topic_index_add(&group->index, fl_broker_message_topic(message), &retained->in_index) ==
+        FL_OK)
+        return true;
+    fl_heap_remove(&group->expiries, &retained->expiry);
+    return false;
+}
+
 static bool store(struct fl_broker_group *group, struct fl_broker_message *message,
                   const struct fl_broker_device *device)
 {
-    struct retained *retained = calloc(1, sizeof *retained);
     struct owner *owner = device ? owner_get(group, device) : NULL;
+    struct retained *retained = device && !owner ? NULL : calloc(1, sizeof *retained);
 
-    if (!retained || (device && !owner))
-        goto fail;
-    if (message->expires != FL_TIME_NEVER &&
-        fl_heap_set(&group->expiries, &retained->expiry, message->expires) != FL_OK)
-        goto fail;
-    if (fl_topic_index_add(&group->index, fl_broker_message_topic(message), &retained->in_index) !=
-        FL_OK)
-        goto fail;
-    if (group->count > 1)
-        fl_broker_message_cross(message);
-    retained->message = fl_broker_message_ref(message);
-    retained->owner = owner;
-    group->bytes += cost(message);
-    atomic_fetch_add_explicit(&group->retained, 1, memory_order_relaxed);
-    if (owner) {
-        owner->bytes += cost(message);
-        owner->count++;
+    if (!retained) {
+        owner_release(group, owner);
+        return false;
     }
-    return true;
-fail:
-    if (retained)
-        fl_heap_remove(&group->expiries, &retained->expiry);
-    owner_release(group, owner);
+    retained->message = message;
+    retained->owner = owner;
+    count(group, message, owner);
+    if (place(group, retained)) {
+        if (group->count > 1)
+            fl_broker_message_cross(message);
+        (void)fl_broker_message_ref(message);
+        return true;
+    }
+    uncount(group, message, owner);
     free(retained);
     return false;
 }

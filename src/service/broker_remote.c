@@ -65,8 +65,11 @@ struct fl_broker_interest *fl_broker_interest_find(const struct fl_broker *broke
 
 void fl_broker_interest_touch(struct fl_broker *broker, struct fl_broker_interest *interest)
 {
-    if (fl_list_empty(&interest->in_dirty))
-        fl_list_push(&broker->remote->dirty, &interest->in_dirty);
+    if (interest->dirty)
+        return;
+    interest->dirty = true;
+    interest->next_dirty = broker->remote->dirty;
+    broker->remote->dirty = interest;
 }
 
 /* Takes over a reference of `name`, also when it fails. */
@@ -78,7 +81,6 @@ static struct fl_broker_interest *interest_new(struct fl_broker *broker,
 
     if (!interest)
         goto fail;
-    fl_list_init(&interest->in_dirty);
     fl_list_init(&interest->in_matched);
     interest->name = name;
     interest->is_share = fl_mqtt_share_filter(fl_broker_message_topic(name), &inner);
@@ -98,7 +100,6 @@ static void interest_free(struct fl_broker *broker, struct fl_broker_interest *i
 {
     fl_broker_turns_free(broker, interest->turns);
     fl_topic_index_remove(&broker->remote->index, &interest->in_index);
-    fl_list_remove(&interest->in_dirty);
     fl_list_remove(&interest->in_matched);
     fl_map_remove(&broker->remote->interests, &interest->by_name);
     fl_broker_message_unref(interest->name);
@@ -108,7 +109,7 @@ static void interest_free(struct fl_broker *broker, struct fl_broker_interest *i
 static void interest_release(struct fl_broker *broker, struct fl_broker_interest *interest)
 {
     if (!interest->locals && !interest->others && !interest->told && !interest->state_due &&
-        !interest->turns)
+        !interest->turns && !interest->dirty)
         interest_free(broker, interest);
 }
 
@@ -218,10 +219,10 @@ void fl_broker_round(struct fl_broker *broker, bool busy, fl_time_t now)
     struct fl_broker_remote *remote = broker->remote;
 
     fl_broker_enter(broker);
-    while (!fl_list_empty(&remote->dirty)) {
-        struct fl_broker_interest *interest =
-            fl_container_of(remote->dirty.next, struct fl_broker_interest, in_dirty);
-        fl_list_remove(&interest->in_dirty);
+    while (remote->dirty) {
+        struct fl_broker_interest *interest = remote->dirty;
+        remote->dirty = interest->next_dirty;
+        interest->dirty = false;
         if (!fl_broker_turns_say(broker, interest, now) || !say_gone(broker, interest)) {
             fl_broker_interest_touch(broker, interest);
             break;
@@ -284,8 +285,7 @@ static void on_gone(struct fl_broker *broker, unsigned from, const struct fl_bro
     (void)place(broker, interest);
     if (interest->turns)
         fl_broker_turns_state(broker, interest, from, (struct fl_broker_members){0}, now);
-    if (fl_list_empty(&interest->in_dirty))
-        interest_release(broker, interest);
+    interest_release(broker, interest);
 }
 
 static void on_share(struct fl_broker *broker, unsigned from, const struct fl_broker_note *note,
@@ -346,27 +346,37 @@ static bool is_taken(const struct fl_broker_remote *remote, uint64_t ticket)
     return true;
 }
 
-static struct fl_broker_waiter *waiter_at(const struct fl_broker_remote *remote, size_t index)
-{
-    return &remote->waiters[(remote->waiter_first + index) & (remote->waiter_capacity - 1)];
-}
-
 static bool wait_for(struct fl_broker_remote *remote, struct fl_broker_waiter waiter)
 {
-    if (remote->waiter_count == remote->waiter_capacity) {
-        size_t capacity = remote->waiter_capacity ? remote->waiter_capacity * 2 : 64;
-        struct fl_broker_waiter *waiters = malloc(capacity * sizeof *waiters);
-        if (!waiters)
-            return false;
-        for (size_t i = 0; i < remote->waiter_count; i++)
-            waiters[i] = *waiter_at(remote, i);
-        free(remote->waiters);
-        remote->waiters = waiters;
-        remote->waiter_first = 0;
-        remote->waiter_capacity = capacity;
-    }
-    remote->waiter_count++;
-    *waiter_at(remote, remote->waiter_count - 1) = waiter;
+    enum fl_error error = fl_buffer_append(&remote->waiters, &waiter, sizeof waiter);
+
+    remote->waiters.failed = false;
+    return error == FL_OK;
+}
+
+static size_t waiter_count(const struct fl_broker_remote *remote)
+{
+    return remote->waiters.size / sizeof(struct fl_broker_waiter);
+}
+
+static struct fl_broker_waiter waiter_at(const struct fl_broker_remote *remote, size_t index)
+{
+    struct fl_broker_waiter waiter;
+
+    memcpy(&waiter, remote->waiters.data + remote->waiters.start + index * sizeof waiter,
+           sizeof waiter);
+    return waiter;
+}
+
+/* False: nobody's time has come. */
+static bool next_waiter(struct fl_broker_remote *remote, struct fl_broker_waiter *waiter)
+{
+    if (waiter_count(remote) == 0)
+        return false;
+    *waiter = waiter_at(remote, 0);
+    if (!is_taken(remote, waiter->ticket))
+        return false;
+    fl_buffer_consume(&remote->waiters, sizeof *waiter);
     return true;
 }
 
@@ -391,12 +401,10 @@ static void on_taken(struct fl_broker *broker, unsigned from, const struct fl_br
                      fl_time_t now)
 {
     struct fl_broker_remote *remote = broker->remote;
+    struct fl_broker_waiter waiter;
 
     remote->peers[from].taken = note->ticket;
-    while (remote->waiter_count && is_taken(remote, waiter_at(remote, 0)->ticket)) {
-        struct fl_broker_waiter waiter = *waiter_at(remote, 0);
-        remote->waiter_first = (remote->waiter_first + 1) & (remote->waiter_capacity - 1);
-        remote->waiter_count--;
+    while (next_waiter(remote, &waiter)) {
         if (waiter.message) {
             fl_broker_message_unref(waiter.message);
             fl_broker_message_unref(waiter.name);
@@ -430,12 +438,12 @@ void fl_broker_remote_walk(struct fl_broker *broker)
     /* Who sent it may not have heard yet that it arrived, and writes down that it is in transit. */
     for (unsigned i = 0; i < broker->remote->count; i++)
         fl_broker_keep_arrived(broker, broker->remote->peers[i].arrived, broker->remote->self);
-    for (size_t i = 0; i < broker->remote->waiter_count; i++) {
-        const struct fl_broker_waiter *waiter = waiter_at(broker->remote, i);
+    for (size_t i = 0; i < waiter_count(broker->remote); i++) {
+        const struct fl_broker_waiter waiter = waiter_at(broker->remote, i);
         struct fl_slice key =
-            waiter->name ? fl_broker_message_topic(waiter->name) : fl_slice(NULL, 0);
-        if (waiter->message)
-            fl_broker_keep_transit_again(broker, waiter->token, key, waiter->to, waiter->message);
+            waiter.name ? fl_broker_message_topic(waiter.name) : fl_slice(NULL, 0);
+        if (waiter.message)
+            fl_broker_keep_transit_again(broker, waiter.token, key, waiter.to, waiter.message);
     }
 }
 
@@ -653,7 +661,8 @@ bool fl_broker_remote_create(struct fl_broker *broker, struct fl_broker_group *g
         return false;
     remote->self = index;
     remote->count = count;
-    fl_list_init(&remote->dirty);
+    remote->waiters = FL_BUFFER((size_t)FL_LIMIT_CONNECTIONS * FL_LIMIT_MQTT_INFLIGHT *
+                                sizeof(struct fl_broker_waiter));
     fl_list_init(&remote->matched);
     broker->remote = remote;
     broker->group = group;
@@ -670,10 +679,11 @@ void fl_broker_remote_free(struct fl_broker *broker)
     if (remote->index.root)
         fl_topic_index_free(&remote->index);
     fl_map_free(&remote->interests);
-    for (size_t i = 0; i < remote->waiter_count; i++) {
-        fl_broker_message_unref(waiter_at(remote, i)->message);
-        fl_broker_message_unref(waiter_at(remote, i)->name);
+    for (size_t i = 0; i < waiter_count(remote); i++) {
+        const struct fl_broker_waiter waiter = waiter_at(remote, i);
+        fl_broker_message_unref(waiter.message);
+        fl_broker_message_unref(waiter.name);
     }
-    free(remote->waiters);
+    fl_buffer_free(&remote->waiters);
     free(remote);
 }

@@ -13,7 +13,7 @@
 struct fl_broker_interest {
     struct fl_map_node by_name;
     struct fl_topic_entry in_index; /* while others have it; of a share while anybody has */
-    struct fl_list in_dirty;        /* something is to be said at the end of the round */
+    struct fl_broker_interest *next_dirty;
     struct fl_list in_matched;
     struct fl_broker_message *name; /* its topic is the filter; the others have it too */
     uint64_t others;                /* brokers that have it, one bit each */
@@ -24,6 +24,7 @@ struct fl_broker_interest {
     uint32_t members;               /* of the share, here, */
     uint32_t online;                /* and of those */
     bool is_share;
+    bool dirty;     /* something is to be said at the end of the round */
     bool state_due; /* its home does not know `members` and `online` */
     uint8_t home;
 };
@@ -83,17 +84,14 @@ struct fl_broker_remote {
     uint64_t ticket; /* of the last note */
     struct fl_map interests;
     struct fl_topic_index index;
-    struct fl_list dirty;
+    struct fl_broker_interest *dirty;
     /* Of what is being routed: */
-    struct fl_list matched; /* shares */
-    uint64_t matched_by;    /* other brokers */
-    uint64_t crossed;       /* ticket of the publish, when its acknowledgement must wait; or 0 */
-    uint64_t denied;        /* brokers none of whose members may have it */
-    uint64_t all;           /* brokers that get everything: no memory for what they wanted */
-    struct fl_broker_waiter *waiters; /* a ring; its capacity is a power of two */
-    size_t waiter_first;
-    size_t waiter_count;
-    size_t waiter_capacity;
+    struct fl_list matched;   /* shares */
+    uint64_t matched_by;      /* other brokers */
+    uint64_t crossed;         /* ticket of the publish, when its acknowledgement must wait; or 0 */
+    uint64_t denied;          /* brokers none of whose members may have it */
+    uint64_t all;             /* brokers that get everything: no memory for what they wanted */
+    struct fl_buffer waiters; /* struct fl_broker_waiter; first come, first served */
     struct fl_broker_peer peers[];
 };
 

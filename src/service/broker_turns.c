@@ -104,8 +104,10 @@ void fl_broker_turns_deliver(struct fl_broker *broker, struct fl_broker_interest
     int at = turns ? pick(broker, turns, denied) : -1;
 
     if (!turns) {
-        broker->counts.dropped++;
-    } else if (at < 0 && turns->online) {
+        broker->counts.dropped++; /* it has no members any more */
+        return;
+    }
+    if (at < 0 && turns->online) {
         broker->counts.refused++; /* none of those who are there may have it */
     } else if (at < 0) {
         hold(broker, turns, fl_broker_message_topic(interest->name), message);

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 /* A server of one connection in a thread: what it answers is given, what it was asked is kept. */
 struct server {
     pthread_t thread;
+    pthread_t asker;
     int fd;
     SSL_CTX *tls;
     const char *answer;               /* NULL: reads and never answers */
@@ -26,6 +28,15 @@ struct server {
     char client_name[64]; /* CN of the client's certificate */
     char address[128];    /* socket path or URL */
 };
+
+/* As a person interrupts: a signal, in the thread that asks. */
+static volatile sig_atomic_t *interrupt_sets;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    *interrupt_sets = 1;
+}
 
 static ssize_t server_read(SSL *ssl, int fd, char *to, size_t size)
 {
@@ -49,7 +60,7 @@ static void server_ask(struct server *s, SSL *ssl, int fd)
             break;
     }
     if (s->interrupt)
-        *s->interrupt = 1;
+        (void)pthread_kill(s->asker, SIGUSR1);
     if (!s->answer) {
         (void)server_read(ssl, fd, s->asked, sizeof s->asked); /* until the client gives up */
         return;
@@ -96,7 +107,9 @@ static void start_unix(struct server *s, const char *answer, volatile sig_atomic
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
 
-    *s = (struct server){.answer = answer, .interrupt = interrupt};
+    *s = (struct server){.answer = answer, .interrupt = interrupt, .asker = pthread_self()};
+    interrupt_sets = interrupt;
+    (void)signal(SIGUSR1, on_interrupt);
     snprintf(s->address, sizeof s->address, "/tmp/fl-http-client-%d.sock", (int)getpid());
     memcpy(at.sun_path, s->address, strlen(s->address) + 1);
     unlink(s->address);

@@ -246,6 +246,26 @@ static void uncommitted_readings_are_bounded(void **state)
     assert_ok(add(w, 200, true, 5, false));
 }
 
+/* One worker of several has a share of them. */
+static void the_bound_may_be_smaller(void **state)
+{
+    struct world *w = *state;
+    struct fl_readings_host host = {.send = on_send,
+                                    .settle = on_settle,
+                                    .self = w,
+                                    .uncommitted_max = FL_LIMIT_READINGS_WORKER};
+    size_t taken = 0;
+
+    fl_readings_free(w->readings);
+    assert_ok(fl_readings_create(&host, &w->readings, NULL));
+    assert_false(fl_readings_full(w->readings));
+    while (add(w, 200, true, 5, false) == FL_OK)
+        taken += 200;
+    assert_true(taken <= FL_LIMIT_READINGS_WORKER);
+    assert_true(taken + 200 > FL_LIMIT_READINGS_WORKER);
+    assert_true(fl_readings_full(w->readings));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +278,7 @@ int main(void)
         WORLD_TEST(a_redelivered_message_is_known_by_its_content),
         WORLD_TEST(a_full_batch_is_followed_by_another),
         WORLD_TEST(uncommitted_readings_are_bounded),
+        WORLD_TEST(the_bound_may_be_smaller),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,8 +26,10 @@ static void notes_come_in_their_order(void **state)
         for (int i = 0; i < round % 5; i++) {
             note = numbered(in++);
             assert_true(fl_ring_push(&ring, &note, false));
-            (void)fl_ring_publish(&ring);
         }
+        assert_true(fl_ring_empty(&ring)); /* not yet to be seen */
+        assert_false(fl_ring_pop(&ring, &note));
+        assert_int_equal(fl_ring_publish(&ring), round % 5 != 0);
         while (fl_ring_pop(&ring, &note))
             assert_int_equal(note.ticket, out++);
     }
@@ -62,6 +64,7 @@ static void a_full_ring_refuses_what_need_not_arrive_and_keeps_what_must(void **
     assert_int_equal(ring.over_count, 198);
     assert_false(fl_ring_spill(&ring));
     while (out < 200) {
+        (void)fl_ring_publish(&ring);
         while (fl_ring_pop(&ring, &note))
             assert_int_equal(note.ticket, out++);
         /* What waits goes first, also when there is room. */
@@ -99,10 +102,10 @@ static void *produce(void *self)
     for (uint64_t i = 0; i < MANY;) {
         struct fl_broker_note note = numbered(i);
         /* Now and then what must arrive, and then there is no more before it has left. */
-        bool all = fl_ring_spill(ring);
-        (void)fl_ring_publish(ring);
-        if (!all)
+        if (!fl_ring_spill(ring)) {
+            (void)fl_ring_publish(ring);
             continue;
+        }
         i += fl_ring_push(ring, &note, i % 7 == 0);
         (void)fl_ring_publish(ring);
     }
