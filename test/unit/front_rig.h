@@ -358,6 +358,7 @@ static inline int rig_set_up(void **state)
     const struct fl_channel_handler handler = {
         .message = rig_on_control, .lost = rig_on_control_lost, .self = r};
     struct fl_msg msg = {.type = fl_msg_type_start};
+    char log[96];
     int fds[2];
 
     assert_non_null(r);
@@ -365,6 +366,10 @@ static inline int rig_set_up(void **state)
     (void)snprintf(r->dir, sizeof r->dir, "/tmp/fl_front_XXXXXX");
     assert_non_null(mkdtemp(r->dir));
     (void)chmod(r->dir, 0755);
+    (void)snprintf(log, sizeof log, "%s/broker", r->dir);
+    assert_int_equal(mkdir(log, 0700), 0);
+    if (geteuid() == 0)
+        assert_int_equal(chown(log, 61403, 61403), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     r->pid = fork();
     assert_true(r->pid >= 0);
@@ -393,6 +398,7 @@ static inline int rig_set_up(void **state)
 static inline int rig_tear_down(void **state)
 {
     struct rig *r = *state;
+    char log[96];
     int status = 0;
 
     (void)kill(r->pid, SIGTERM);
@@ -407,6 +413,8 @@ static inline int rig_tear_down(void **state)
     fl_buffer_free(&r->records);
     fl_buffer_free(&r->csr);
     pki_free(&r->pki);
+    (void)snprintf(log, sizeof log, "%s/broker", r->dir);
+    (void)rmdir(log);
     (void)rmdir(r->dir);
     free(r);
     /* A sanitizer's report ends it otherwise. */
