@@ -60,6 +60,7 @@ static enum fl_error open_log(struct fl_front *f, struct fl_context *ctx)
         .folder = f->log_folder,
         .durability = f->durable_os ? FL_DURABILITY_OS : FL_DURABILITY_DISK,
         .max_bytes = f->log_bytes,
+        .members = fl_child_workers(f->child),
         .random = fl_random_system(),
         .clock = f->clock,
     };

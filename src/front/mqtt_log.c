@@ -116,6 +116,8 @@ void fl_mqtt_log_write(struct fl_mqtt_log *log)
     if (!log->keeper)
         return;
     fl_broker_log_tight(log->broker, fl_keeper_is_tight(log->keeper));
+    if (log->walking && fl_keeper_walking(log->keeper) != log->walking)
+        log->walking = 0; /* dropped; another will begin */
     if (log->walking && !log->behind)
         walked = fl_broker_checkpoint_step(log->broker, STEP_BYTES);
     log->behind = !append(log);

@@ -126,6 +126,23 @@ static void unknown_words_are_refused(void **state)
     refused("host a {\n}", "hub.conf:1");
 }
 
+static void durability_and_size_of_the_log_are_read(void **state)
+{
+    (void)state;
+    assert_ok(parse("host a\n"));
+    assert_false(config.durable_os);
+    assert_int_equal(config.log_bytes, (uint64_t)4096 << 20);
+    assert_ok(parse("host a\ndurability os\nlog-size 128\n"));
+    assert_true(config.durable_os);
+    assert_int_equal(config.log_bytes, (uint64_t)128 << 20);
+    assert_ok(parse("host a\ndurability disk\nlog-size 1048576\n"));
+    assert_false(config.durable_os);
+    assert_int_equal(config.log_bytes, (uint64_t)1 << 40);
+    refused("host a\ndurability maybe", "hub.conf:2:12: write disk");
+    refused("host a\nlog-size 127", "hub.conf:2:10:");
+    refused("host a\nlog-size 1048577", "hub.conf:2:10:");
+}
+
 static void file_errors_are_told_apart(void **state)
 {
     char dir[] = "/tmp/fl_config_XXXXXX";
@@ -162,6 +179,7 @@ int main(void)
         cmocka_unit_test(number_of_hosts_is_bounded),
         cmocka_unit_test(bad_listeners_are_refused),
         cmocka_unit_test(unknown_words_are_refused),
+        cmocka_unit_test(durability_and_size_of_the_log_are_read),
         cmocka_unit_test(file_errors_are_told_apart),
     };
 
