@@ -377,7 +377,7 @@ uint64_t fl_broker_keep_last(const struct fl_broker *broker)
 
 bool fl_broker_log_lost(const struct fl_broker *broker)
 {
-    return broker->keep.lost;
+    return broker->keep.lost || broker->keep.healed == UINT64_MAX;
 }
 
 /* --- checkpoints --- */

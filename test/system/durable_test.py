@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the hub acknowledged of messages survives the end of its processes: sessions, what waits for them, retained messages.
+The folder of the log shows none of it in plain text."""
+import os
+import pathlib
+import random
+import signal
+import tempfile
+import time
+import unittest
+
+from harness import Hub, Mqtt, Refused, wait_for
+
+PROFILE = """profile node {
+    title "A node that speaks with others"
+    vendor "Example Ltd"
+    model N-1
+    version 1
+    publish x/#
+    subscribe x/#
+}
+"""
+SECRET = b"nobody-reads-this-on-a-disk"
+WINDOW = 30
+
+
+class Durable(unittest.TestCase):
+    durability = "disk"
+
+    def setUp(self):
+        self.hub = Hub()
+        with open(self.hub.dir / "hub.conf", "a", encoding="utf-8") as conf:
+            conf.write(f"durability {self.durability}\n")
+        self.hub.start()
+        self.addCleanup(self.end)
+        path = pathlib.Path(tempfile.mkdtemp()) / "node.profile"
+        path.write_text(PROFILE, encoding="utf-8")
+        self.hub.fairlead("profile", "sign", path)
+        self.hub.fairlead("profile", "add", path)
+
+    def end(self):
+        self.hub.stop()
+        self.hub.check_log()
+
+    def enrol(self, name):
+        return self.hub.enrol(name, "node")
+
+    def kill_front(self):
+        os.kill(self.hub.children()["fairlead-front"], signal.SIGKILL)
+
+    def connect(self, credential, **kwargs):
+        """As soon as there is a front again."""
+        def attempt():
+            try:
+                return Mqtt(credential, clean=False, expiry=3600, **kwargs)
+            except (Refused, OSError):
+                return None
+        return wait_for(attempt, say="the front serves again")
+
+    def collect(self, client, count, timeout_s=20):
+        client.tls.settimeout(timeout_s)
+        while len(client.messages) < count:
+            client.step()
+        return [payload for _, payload in client.messages]
+
+    def test_a_queue_and_its_session_survive_kill_9(self):
+        reader, writer = self.enrol("reader"), self.enrol("writer")
+        client = self.connect(reader)
+        client.subscribe("x/#")
+        client.close()
+        client = self.connect(writer)
+        for i in range(200):
+            self.assertEqual(client.publish(f"x/{i % 7}", SECRET + b" %d" % i), 0)
+        self.kill_front()
+        client.close()
+        client = self.connect(reader)
+        self.assertEqual(client.session_present, 1)
+        self.assertEqual(self.collect(client, 200), [SECRET + b" %d" % i for i in range(200)])
+        client.close()
+        for path in (self.hub.dir / "broker").iterdir():
+            self.assertNotIn(SECRET, path.read_bytes(), path)
+
+    def test_retained_messages_survive_a_restart(self):
+        writer = self.enrol("writer")
+        client = self.connect(writer)
+        self.assertEqual(client.publish("x/kept", b"value", retain=True), 0)
+        self.assertEqual(client.publish("x/gone", b"value", retain=True), 0)
+        self.assertEqual(client.publish("x/gone", b"", retain=True), 0)
+        client.close()
+        self.hub.stop()
+        self.hub.start()
+        client = self.connect(writer)
+        client.subscribe("x/#")
+        self.assertEqual(self.collect(client, 1), [b"value"])
+        self.assertEqual(client.messages[0][0], "x/kept")
+        client.close()
+
+    def test_nothing_acknowledged_is_lost_however_often_the_front_dies(self):
+        seed = int(os.environ.get("FAIRLEAD_SEED", random.randrange(1 << 32)))
+        chance = random.Random(seed)
+        reader, writer = self.enrol("reader"), self.enrol("writer")
+        client = self.connect(reader)
+        client.subscribe("x/#")
+        client.close()
+        acknowledged, upcoming, kills = set(), 0, 0
+        while upcoming < 3000:
+            client = self.connect(writer)
+            try:
+                for _ in range(chance.randrange(5, 40)):
+                    ids = {}
+                    for _ in range(WINDOW):
+                        packet_id, data = client.publish_bytes("x/n", upcoming)
+                        ids[packet_id] = upcoming
+                        upcoming += 1
+                        client.tls.sendall(data)
+                    if kills < 6 and chance.random() < 0.1:
+                        self.kill_front()
+                        kills += 1
+                    for packet_id, number in ids.items():
+                        if client.wait_ack(packet_id) == 0:
+                            acknowledged.add(number)
+            except (Refused, EOFError, OSError):
+                pass
+            client.close()
+        self.kill_front()
+        client = self.connect(reader)
+        self.assertEqual(client.session_present, 1, f"seed {seed}")
+        heard, quiet_until = set(), time.monotonic() + 2
+        client.tls.settimeout(0.5)
+        while time.monotonic() < quiet_until:
+            try:
+                client.step()
+                quiet_until = time.monotonic() + 2
+            except TimeoutError:
+                continue
+        heard = {int(payload) for _, payload in client.messages}
+        client.close()
+        lost = sorted(acknowledged - heard)
+        print(f"\n{self.durability}: {kills + 1} kills, {len(acknowledged)} acknowledged, {len(heard)} heard, "
+              f"{len(lost)} lost (seed {seed})", flush=True)
+        self.assertEqual(lost, [], f"seed {seed}")
+
+
+class DurableOs(Durable):
+    durability = "os"
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
