@@ -46,7 +46,8 @@ class Durable(unittest.TestCase):
         return self.hub.enrol(name, "node")
 
     def kill_front(self):
-        os.kill(self.hub.children()["fairlead-front"], signal.SIGKILL)
+        """The one that is there, or that is being started."""
+        os.kill(wait_for(lambda: self.hub.children().get("fairlead-front"), say="a front"), signal.SIGKILL)
 
     def connect(self, credential, **kwargs):
         """As soon as there is a front again."""
