@@ -78,6 +78,20 @@
  * only this one. What came of it is written together with this. */
 #define FL_KEEP_ARRIVED(F) F(u64, number, 0) F(u8, to, 0)
 
+/* A TLS session that may be resumed at the listener `listener`, in OpenSSL's own form, and the
+ * certificate that it began with. Not the broker's. */
+#define FL_KEEP_TLS_SESSION(F)                                                                     \
+    F(bytes, listener, 32)                                                                         \
+    F(bytes, id, 32)                                                                               \
+    F(bytes, session, FL_LIMIT_CHAIN)                                                              \
+    F(bytes, device, FL_LIMIT_HOST)                                                                \
+    F(u8, kind, 0) /* enum fl_cert_kind */                                                         \
+    F(i64, not_before, 0)                                                                          \
+    F(i64, not_after, 0)                                                                           \
+    F(bytes, serial, FL_LIMIT_SERIAL_HEX)                                                          \
+    F(bytes, sha256, 32)
+#define FL_KEEP_TLS_GONE(F) F(bytes, listener, 32) F(bytes, id, 32)
+
 enum {
     FL_KEEP_NO_LOCAL = 1, /* of SUBSCRIBE */
     FL_KEEP_AS_PUBLISHED = 2,
@@ -105,7 +119,9 @@ enum {
     K(retain, 12, FL_KEEP_RETAIN)                                                                  \
     K(unretain, 13, FL_KEEP_UNRETAIN)                                                              \
     K(transit, 14, FL_KEEP_TRANSIT)                                                                \
-    K(arrived, 15, FL_KEEP_ARRIVED)
+    K(arrived, 15, FL_KEEP_ARRIVED)                                                                \
+    K(tls_session, 16, FL_KEEP_TLS_SESSION)                                                        \
+    K(tls_gone, 17, FL_KEEP_TLS_GONE)
 
 enum fl_keep_type {
 #define FL_KEEP_ENUM(name, value, fields) fl_keep_type_##name = (value),

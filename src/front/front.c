@@ -60,7 +60,7 @@ static enum fl_error open_log(struct fl_front *f, struct fl_context *ctx)
         .folder = f->log_folder,
         .durability = f->durable_os ? FL_DURABILITY_OS : FL_DURABILITY_DISK,
         .max_bytes = f->log_bytes,
-        .members = fl_child_workers(f->child),
+        .members = fl_child_workers(f->child) + 1, /* and the TLS sessions */
         .random = fl_random_system(),
         .clock = f->clock,
     };
@@ -69,7 +69,18 @@ static enum fl_error open_log(struct fl_front *f, struct fl_context *ctx)
     memcpy(config.key, f->log_key, sizeof config.key);
     error = fl_keeper_open(&config, &f->keeper, ctx);
     explicit_bzero(config.key, sizeof config.key);
-    return error ? error : fl_workers_keep(f->workers, f->keeper, ctx);
+    f->tls_log.tls[0] = f->mqtt_tls;
+    f->tls_log.tls[1] = f->https_tls;
+    if (!error)
+        error = fl_workers_keep(f->workers, f->keeper, ctx);
+    return error ? error : fl_tls_log_begin(&f->tls_log, f->loop, f->keeper, ctx);
+}
+
+static void on_tls_session(void *self, const struct fl_keep *record)
+{
+    struct fl_front *f = self;
+
+    fl_tls_log_restore(&f->tls_log, record);
 }
 
 static void on_broken(void *self, const char *words)
@@ -354,10 +365,13 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
                            const char *dir, struct fl_context *ctx)
 {
     struct fl_front *f = self;
-    struct fl_workers_config workers = {
-        .count = fl_child_workers(child),
-        .loop = loop,
-        .host = {.frames = on_frames, .checked = on_checked, .broken = on_broken, .self = f}};
+    struct fl_workers_config workers = {.count = fl_child_workers(child),
+                                        .loop = loop,
+                                        .host = {.frames = on_frames,
+                                                 .checked = on_checked,
+                                                 .broken = on_broken,
+                                                 .tls_session = on_tls_session,
+                                                 .self = f}};
     enum fl_error error = FL_OK;
 
     (void)snprintf(f->log_folder, sizeof f->log_folder, "%s/broker", dir);
@@ -424,6 +438,7 @@ static void stop(void *self)
     struct fl_front *f = self;
 
     fl_workers_stop(f->workers);
+    fl_tls_log_end(&f->tls_log);
     fl_child_done(f->child);
 }
 
@@ -433,6 +448,7 @@ static void end(void *self)
 
     fl_https_free(&f->https);
     fl_workers_free(f->workers);
+    fl_tls_log_end(&f->tls_log);
     (void)fl_keeper_close(f->keeper);
     fl_channel_close(f->hub);
     fl_identity_free(&f->identity);

@@ -9,6 +9,7 @@
 
 #include "front/https.h"
 #include "front/identity.h"
+#include "front/tls_log.h"
 #include "front/workers.h"
 #include "io/child.h"
 #include "io/tls.h"
@@ -35,7 +36,8 @@ struct fl_front {
     uint64_t log_bytes;
     char log_folder[4200];    /* as this process sees it */
     struct fl_keeper *keeper; /* NULL: not opened yet */
-    bool knows;               /* a snapshot was whole */
+    struct fl_tls_log tls_log;
+    bool knows; /* a snapshot was whole */
     bool serving;
 };
 

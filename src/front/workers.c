@@ -442,6 +442,10 @@ static enum fl_error on_block(void *self, struct fl_slice records, uint64_t posi
         error = fl_keep_decode(&records, &record, ctx);
         if (error == FL_ENOTFOUND)
             return FL_OK;
+        if (!error && record.type >= fl_keep_type_tls_session) {
+            w->config.host.tls_session(w->config.host.self, &record);
+            continue;
+        }
         for (unsigned i = 0; i < w->config.count && !error; i++)
             error = fl_front_mqtt_restore(w->workers[i].mqtt, &record);
         if (error == FL_ENOMEM)

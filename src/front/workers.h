@@ -21,6 +21,8 @@ struct fl_workers_host {
                     struct fl_msg_applied applied);
     /* The log is broken: the process must end. */
     void (*broken)(void *self, const char *words);
+    /* A record of the log that is TLS's. */
+    void (*tls_session)(void *self, const struct fl_keep *record);
     void *self;
 };
 

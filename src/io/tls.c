@@ -265,6 +265,31 @@ size_t fl_tls_session_count(struct fl_tls *tls)
     return fl_tls_sessions_count(&tls->sessions);
 }
 
+void fl_tls_restore(struct fl_tls *tls, const struct fl_keep *record)
+{
+    struct fl_slice listener = record->type == fl_keep_type_tls_session
+                                   ? record->as.tls_session.listener
+                                   : record->as.tls_gone.listener;
+
+    if (fl_slice_is(listener, tls->config.name))
+        fl_tls_sessions_restore(&tls->sessions, record);
+}
+
+void fl_tls_keep(struct fl_tls *tls)
+{
+    fl_tls_sessions_keep(&tls->sessions, tls->config.name);
+}
+
+void fl_tls_log(struct fl_tls *tls, struct fl_buffer *to)
+{
+    fl_tls_sessions_log(&tls->sessions, to);
+}
+
+bool fl_tls_walk(struct fl_tls *tls, size_t *bucket, size_t bytes)
+{
+    return fl_tls_sessions_walk(&tls->sessions, bucket, bytes);
+}
+
 /* --- contexts --- */
 
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size,

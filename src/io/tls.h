@@ -11,6 +11,7 @@
 #ifndef FL_IO_TLS_H
 #define FL_IO_TLS_H
 
+#include "codec/keep.h"
 #include "trust/cert.h"
 
 #include <openssl/ssl.h>
@@ -53,6 +54,12 @@ FL_MUST_USE enum fl_error fl_tls_set_identity(struct fl_tls *tls, EVP_PKEY *key,
 
 /* Forgets the resumable sessions of a device; returns how many there were. */
 uint32_t fl_tls_drop(struct fl_tls *tls, struct fl_slice device);
+/* The sessions that may be resumed outlive the process: see io/tls_sessions. Restored records that
+ * are of another listener are ignored; after the last one, keep. */
+void fl_tls_restore(struct fl_tls *tls, const struct fl_keep *record);
+void fl_tls_keep(struct fl_tls *tls);
+void fl_tls_log(struct fl_tls *tls, struct fl_buffer *to);
+FL_MUST_USE bool fl_tls_walk(struct fl_tls *tls, size_t *bucket, size_t bytes);
 size_t fl_tls_session_count(struct fl_tls *tls);
 
 /* The certificate that this connection was judged by; NULL when it showed none. */

@@ -44,9 +44,50 @@ static void forget_device_if_empty(struct fl_tls_sessions *sessions, struct devi
     free(device);
 }
 
+/* --- records --- */
+
+static void write_down(struct fl_tls_sessions *sessions, const struct entry *e)
+{
+    struct fl_keep record = {.type = fl_keep_type_tls_session};
+    struct fl_keep_tls_session *to = &record.as.tls_session;
+    unsigned char *der = NULL;
+    int size = sessions->listener ? i2d_SSL_SESSION(e->session, &der) : 0;
+
+    if (size <= 0)
+        return;
+    to->listener = fl_slice_str(sessions->listener);
+    to->id = fl_slice(e->id, e->id_size);
+    to->session = fl_slice(der, (size_t)size);
+    to->device = fl_slice_str(e->device->name);
+    to->kind = (uint8_t)e->kind;
+    to->not_before = e->not_before;
+    to->not_after = e->not_after;
+    to->serial = fl_slice_str(e->serial);
+    to->sha256 = fl_slice(e->sha256, sizeof e->sha256);
+    if (fl_keep_encode(&record, &sessions->log) != FL_OK)
+        sessions->unwritten++;
+    OPENSSL_clear_free(der, (size_t)size);
+}
+
+static void write_gone(struct fl_tls_sessions *sessions, const struct entry *e)
+{
+    struct fl_keep record = {.type = fl_keep_type_tls_gone};
+
+    if (!sessions->listener)
+        return;
+    record.as.tls_gone.listener = fl_slice_str(sessions->listener);
+    record.as.tls_gone.id = fl_slice(e->id, e->id_size);
+    if (fl_keep_encode(&record, &sessions->log) != FL_OK)
+        sessions->unwritten++;
+}
+
+/* --- entries --- */
+
 static void remove_entry(struct fl_tls_sessions *sessions, struct entry *e)
 {
     struct device *device = e->device;
+
+    write_gone(sessions, e);
 
     fl_map_remove(&sessions->by_id, &e->node);
     fl_list_remove(&e->by_age);
@@ -131,6 +172,7 @@ static enum fl_error add(struct fl_tls_sessions *sessions, struct entry *e, cons
     sessions->count++;
     fl_list_push(&sessions->oldest_first, &e->by_age);
     fl_list_push(&device->entries, &e->of_device);
+    write_down(sessions, e);
     return FL_OK;
 }
 
@@ -224,9 +266,78 @@ void fl_tls_sessions_free(struct fl_tls_sessions *sessions)
 {
     if (!sessions->oldest_first.next)
         return;
+    sessions->listener = NULL; /* what is kept stays kept */
     FL_LIST_EACH(node, &sessions->oldest_first)
     remove_entry(sessions, fl_container_of(node, struct entry, by_age));
     fl_map_free(&sessions->by_id);
     fl_map_free(&sessions->devices);
+    fl_buffer_free(&sessions->log);
     (void)pthread_mutex_destroy(&sessions->lock);
+}
+
+/* --- what outlives the process --- */
+
+void fl_tls_sessions_keep(struct fl_tls_sessions *sessions, const char *listener)
+{
+    (void)pthread_mutex_lock(&sessions->lock);
+    sessions->log = FL_BUFFER(FL_LIMIT_TLS_LOG);
+    sessions->listener = listener;
+    (void)pthread_mutex_unlock(&sessions->lock);
+}
+
+void fl_tls_sessions_log(struct fl_tls_sessions *sessions, struct fl_buffer *to)
+{
+    (void)pthread_mutex_lock(&sessions->lock);
+    if (sessions->log.size) {
+        (void)fl_buffer_append_slice(to, fl_buffer_slice(&sessions->log));
+        fl_buffer_free(&sessions->log);
+        fl_buffer_clear(&sessions->log);
+    }
+    (void)pthread_mutex_unlock(&sessions->lock);
+}
+
+/* Buckets only ever double: see fl_broker_checkpoint_step. */
+bool fl_tls_sessions_walk(struct fl_tls_sessions *sessions, size_t *bucket, size_t bytes)
+{
+    const struct fl_map *map = &sessions->by_id;
+    bool all = false;
+    size_t until = 0;
+
+    (void)pthread_mutex_lock(&sessions->lock);
+    until = sessions->log.size + bytes;
+    for (; *bucket < map->bucket_count && sessions->log.size < until; (*bucket)++)
+        for (struct fl_map_node *node = map->buckets[*bucket]; node; node = node->next)
+            write_down(sessions, fl_container_of(node, struct entry, node));
+    all = *bucket >= map->bucket_count;
+    (void)pthread_mutex_unlock(&sessions->lock);
+    return all;
+}
+
+static void restore_session(struct fl_tls_sessions *sessions,
+                            const struct fl_keep_tls_session *record)
+{
+    const unsigned char *at = record->session.data;
+    SSL_SESSION *session =
+        record->session.size ? d2i_SSL_SESSION(NULL, &at, (long)record->session.size) : NULL;
+    struct fl_cert_info info = {.kind = (enum fl_cert_kind)record->kind,
+                                .not_before = record->not_before,
+                                .not_after = record->not_after};
+
+    if (!session || record->sha256.size != sizeof info.sha256 ||
+        !fl_str_copy_slice(info.name, sizeof info.name, record->device) ||
+        !fl_str_copy_slice(info.serial, sizeof info.serial, record->serial)) {
+        SSL_SESSION_free(session);
+        return;
+    }
+    memcpy(info.sha256, record->sha256.data, sizeof info.sha256);
+    if (fl_tls_sessions_add(sessions, session, &info) != FL_OK)
+        SSL_SESSION_free(session);
+}
+
+void fl_tls_sessions_restore(struct fl_tls_sessions *sessions, const struct fl_keep *record)
+{
+    if (record->type == fl_keep_type_tls_session)
+        restore_session(sessions, &record->as.tls_session);
+    else if (record->type == fl_keep_type_tls_gone)
+        fl_tls_sessions_remove(sessions, record->as.tls_gone.id);
 }

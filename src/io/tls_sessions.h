@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "codec/keep.h"
 #include "trust/cert.h"
 
 #include <openssl/ssl.h>
@@ -23,6 +24,9 @@ struct fl_tls_sessions {
     struct fl_list oldest_first;
     size_t count;
     size_t max;
+    const char *listener; /* in records; NULL: nothing is written down */
+    struct fl_buffer log; /* records since the last fl_tls_sessions_log */
+    uint64_t unwritten;   /* records for which there was no room */
 };
 
 void fl_tls_sessions_init(struct fl_tls_sessions *sessions, size_t max);
@@ -39,6 +43,20 @@ SSL_SESSION *fl_tls_sessions_find(struct fl_tls_sessions *sessions, struct fl_sl
 size_t fl_tls_sessions_count(struct fl_tls_sessions *sessions);
 
 void fl_tls_sessions_remove(struct fl_tls_sessions *sessions, struct fl_slice id);
+
+/* --- what outlives the process: for a log (codec/keep) that keeps it secret --- */
+
+/* From now on changes are written down. `listener` lives as long as the sessions. What finds no
+ * room (FL_LIMIT_TLS_LOG) is not written: its client makes a full handshake. */
+void fl_tls_sessions_keep(struct fl_tls_sessions *sessions, const char *listener);
+/* Appends what was written down since the last call. */
+void fl_tls_sessions_log(struct fl_tls_sessions *sessions, struct fl_buffer *to);
+/* Writes down everything that is there, from `*bucket` (0 at first) on, in about so many bytes.
+ * True: that was the last. */
+FL_MUST_USE bool fl_tls_sessions_walk(struct fl_tls_sessions *sessions, size_t *bucket,
+                                      size_t bytes);
+/* Reads a record back; one that is not understood is ignored. */
+void fl_tls_sessions_restore(struct fl_tls_sessions *sessions, const struct fl_keep *record);
 
 /* Forgets all sessions of a device; returns how many there were. */
 uint32_t fl_tls_sessions_drop(struct fl_tls_sessions *sessions, struct fl_slice device);

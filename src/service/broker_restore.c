@@ -627,6 +627,8 @@ enum fl_error fl_broker_restore(struct fl_broker *broker, const struct fl_keep *
     };
 
     note_ids(broker, record);
+    if (record->type >= sizeof on / sizeof on[0] || !on[record->type])
+        return FL_OK; /* not a broker's */
     return mine ? on[record->type](broker, record, now) : FL_OK;
 }
 

@@ -96,6 +96,31 @@ class Durable(unittest.TestCase):
         self.assertEqual(client.messages[0][0], "x/kept")
         client.close()
 
+    def test_devices_come_back_resumed_after_kill_9(self):
+        writer = self.enrol("writer")
+        client = self.connect(writer)
+        self.assertEqual(client.publish("x/1", b"so that the session ticket was read"), 0)
+        context, session = client.context, client.tls.session
+        time.sleep(1)  # nobody waits for what is kept of TLS
+        self.kill_front()
+        client.close()
+        client = self.connect(writer, context=context, session=session)
+        self.assertTrue(client.tls.session_reused)
+        client.close()
+
+    def test_a_revoked_device_is_not_resumed_after_a_restart(self):
+        writer = self.enrol("writer")
+        client = self.connect(writer)
+        self.assertEqual(client.publish("x/1", b"once"), 0)
+        context, session = client.context, client.tls.session
+        time.sleep(1)
+        client.close()
+        self.hub.fairlead("device", "revoke", "writer", "--reason", "stolen")
+        self.hub.stop()
+        self.hub.start()
+        with self.assertRaises(Refused):
+            Mqtt(writer, context=context, session=session)
+
     def test_nothing_acknowledged_is_lost_however_often_the_front_dies(self):
         seed = int(os.environ.get("FAIRLEAD_SEED", random.randrange(1 << 32)))
         chance = random.Random(seed)
