@@ -4,13 +4,14 @@
 #   make build              programs into build/release/bin   make install  [PREFIX=/usr/local] [DESTDIR=]
 #   make check              style, layers, lengths, analysis  make fuzz     [SECONDS_EACH=300] libFuzzer, corpus kept
 #   make bench              our own cost: CPU, memory         make bench-peers  the same beside mosquitto and NATS
+#   make soak               an hour of churn, kills and floods (SOAK_SECONDS=)
 #   make tsan               tests under ThreadSanitizer       make cov      branch coverage of the pure layers
 PREFIX ?= /usr/local
 SECONDS_EACH ?= 300
 ONESHOT ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: all build demo test check fuzz tsan cov bench bench-peers install clean setup
+.PHONY: all build demo test check fuzz tsan cov bench bench-peers soak install clean setup
 all: build
 
 setup:
@@ -65,6 +66,10 @@ bench: build
 bench-peers: build
 	@tools/setup bench
 	@LOAD=$(LOAD) test/bench/bench.py $(BENCH)
+
+SOAK_SECONDS ?= 3600
+soak: build
+	@FAIRLEAD_BIN=build/release/bin test/soak/soak.py $(SOAK_SECONDS)
 
 clean:
 	rm -rf build
