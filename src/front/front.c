@@ -88,7 +88,8 @@ static void serve_if_possible(struct fl_front *f)
     f->mqtt_fd = -1;
     f->https_fd = -1;
     if (fl_front_mqtt_open(f->mqtt, mqtt_fd, fl_tls_context(f->mqtt_tls), &ctx) != FL_OK ||
-        fl_https_open(&f->https, f->loop, https_fd, fl_tls_context(f->https_tls), &ctx) != FL_OK) {
+        fl_https_open(&f->https, f->loop, https_fd, fl_tls_context(f->https_tls), f->mqtt, &ctx) !=
+            FL_OK) {
         fail(f, "the listeners could not be opened", &ctx);
         return;
     }
@@ -200,8 +201,10 @@ static enum fl_error on_config(struct fl_front *f, const struct fl_msg *msg, str
         error = fl_tls_set_trust(f->https_tls, m->issuing, m->root, ctx);
     if (!error)
         error = fl_est_config(&f->https.est, m->issuing, m->root, ctx);
-    if (!error)
+    if (!error) {
         fl_identity_config(&f->identity, m);
+        fl_https_config(&f->https, m->hosts);
+    }
     return error;
 }
 

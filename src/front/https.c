@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "front/https.h"
 
+#include "base/str.h"
 #include "io/tls.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 static void cacerts(struct fl_https *h, struct fl_http_exchange *exchange,
                     const struct fl_http_request *request)
@@ -35,6 +38,12 @@ static void api(struct fl_https *h, struct fl_http_exchange *exchange,
     fl_api_request(&h->api, exchange, request);
 }
 
+static void websocket(struct fl_https *h, struct fl_http_exchange *exchange,
+                 const struct fl_http_request *request)
+{
+    fl_mqtt_upgrade_answer(&h->upgrade, exchange, request);
+}
+
 static const struct {
     const char *path;  /* ending in '/': everything under it */
     const char *allow; /* NULL: every method */
@@ -44,6 +53,7 @@ static const struct {
     {"/.well-known/est/csrattrs", "GET", csrattrs},
     {"/.well-known/est/simpleenroll", "POST", enrol},
     {"/.well-known/est/simplereenroll", "POST", reenrol},
+    {"/mqtt", "GET", websocket},
     {"/api/", NULL, api},
 };
 
@@ -79,6 +89,30 @@ static void on_request(void *self, struct fl_http_exchange *exchange,
     }
 }
 
+static void on_upgraded(void *self, struct fl_stream *stream, const char *peer)
+{
+    const struct fl_https *https = self;
+
+    fl_front_mqtt_adopt(https->mqtt, stream, peer);
+}
+
+/* 0: not a TCP socket; then no page's origin is the hub's. */
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    if (getsockname(fd, (struct sockaddr *)(void *)&address, &size) != 0)
+        return 0;
+    memcpy(&v4, &address, sizeof v4);
+    memcpy(&v6, &address, sizeof v6);
+    if (address.ss_family == AF_INET)
+        return ntohs(v4.sin_port);
+    return address.ss_family == AF_INET6 ? ntohs(v6.sin6_port) : 0;
+}
+
 void fl_https_init(struct fl_https *https, struct fl_loop *loop, const struct fl_link *link)
 {
     fl_pending_init(&https->pending, loop);
@@ -86,11 +120,19 @@ void fl_https_init(struct fl_https *https, struct fl_loop *loop, const struct fl
     https->api = (struct fl_api){.link = link, .pending = &https->pending};
 }
 
-enum fl_error fl_https_open(struct fl_https *https, struct fl_loop *loop, int fd, SSL_CTX *tls,
-                            struct fl_context *ctx)
+void fl_https_config(struct fl_https *https, struct fl_slice hosts)
 {
-    const struct fl_http_handler handler = {.request = on_request, .self = https};
+    (void)fl_str_copy_slice(https->upgrade.hosts, sizeof https->upgrade.hosts, hosts);
+}
 
+enum fl_error fl_https_open(struct fl_https *https, struct fl_loop *loop, int fd, SSL_CTX *tls,
+                            struct fl_front_mqtt *mqtt, struct fl_context *ctx)
+{
+    const struct fl_http_handler handler = {
+        .request = on_request, .upgraded = on_upgraded, .self = https};
+
+    https->mqtt = mqtt;
+    https->upgrade.port = port_of(fd);
     return fl_http_server_open(loop, fd, tls, &handler, &https->server, ctx);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "codec/mqtt.h"
+#include "front/mqtt_ws.h"
 #include "io/listener.h"
 #include "io/tls.h"
 #include "service/broker.h"
@@ -50,6 +51,7 @@ struct conn {
     const struct fl_profile *profile; /* as the roster gave it at its epoch */
     uint64_t epoch;
     struct fl_deferred flush;
+    struct fl_mqtt_ws *ws; /* NULL: MQTT as it is */
     bool connected;
     uint64_t told; /* the hub that knows of it; it counts, so each is told once */
     bool resumed;
@@ -142,6 +144,9 @@ static void free_conn(struct conn *c, const char *why)
         free(c->device);
     }
     m->count--;
+    if (c->ws)
+        fl_mqtt_ws_free(c->ws);
+    free(c->ws);
     free(c->why);
     free(c);
 }
@@ -154,16 +159,31 @@ static void end(struct conn *c, const char *why)
     fl_loop_defer(c->mqtt->config.loop, &c->flush);
 }
 
+/* All that is sent goes through here. */
+static enum fl_error send_output(struct conn *c)
+{
+    struct fl_buffer *out = fl_broker_output(c->attached);
+
+    return c->ws ? fl_mqtt_ws_write(c->ws, &c->stream, out, SIZE_MAX)
+                 : fl_stream_write(&c->stream, out);
+}
+
 static void flush(struct conn *c)
 {
     enum fl_error error = FL_OK;
 
     if (!c->attached)
         return;
-    error = fl_stream_write(&c->stream, fl_broker_output(c->attached));
+    error = send_output(c);
+    if (error == FL_ENOMEM)
+        end(c, "out of memory");
     if (c->ending) {
+        const char *why = c->why ? c->why : "ended";
+
         /* Who does not read loses the farewell, not the order of things. */
-        detach(c, c->why ? c->why : "ended");
+        if (c->ws)
+            fl_mqtt_ws_end(c->ws, &c->stream, why);
+        detach(c, why);
         fl_stream_finish(&c->stream);
     } else if (error == FL_OK) {
         fl_broker_drained(c->attached, now(c->mqtt));
@@ -184,9 +204,9 @@ static void on_writable(struct fl_stream *stream)
     flush(fl_container_of(stream, struct conn, stream));
 }
 
-static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
+static size_t take_bytes(void *self, struct fl_slice bytes)
 {
-    struct conn *c = fl_container_of(stream, struct conn, stream);
+    struct conn *c = self;
     struct fl_front_mqtt *m = c->mqtt;
     size_t taken = 0;
 
@@ -201,6 +221,22 @@ static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
         return bytes.size;
     if (taken < bytes.size && fl_list_empty(&c->stalled))
         fl_list_push(&m->stalled, &c->stalled);
+    return taken;
+}
+
+static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
+{
+    struct conn *c = fl_container_of(stream, struct conn, stream);
+    const char *why = NULL;
+    size_t taken = 0;
+
+    if (!c->ws || !c->attached)
+        return take_bytes(c, bytes);
+    taken = fl_mqtt_ws_receive(c->ws, bytes, take_bytes, c, &why);
+    if (why)
+        end(c, why);
+    else if (fl_mqtt_ws_must_write(c->ws))
+        fl_loop_defer(c->mqtt->config.loop, &c->flush);
     return taken;
 }
 
@@ -257,22 +293,32 @@ static bool give_one_up(void *self)
     return true;
 }
 
-static void on_accepted(void *self, const struct fl_accepted *accepted)
+static struct conn *make_conn(struct fl_front_mqtt *m, const char *peer)
 {
-    struct fl_front_mqtt *m = self;
     bool room = m->count < FL_LIMIT_CONNECTIONS || give_one_up(m);
     struct conn *c = room ? calloc(1, sizeof *c) : NULL;
-    struct fl_context ctx = {0};
 
     if (!c) {
-        fl_log(FL_LOG_WARN, "mqtt", "%s: no room for another connection", accepted->peer);
-        (void)close(accepted->fd);
-        return;
+        fl_log(FL_LOG_WARN, "mqtt", "%s: no room for another connection", peer);
+        return NULL;
     }
     c->mqtt = m;
     c->flush.run = on_flush;
     fl_list_init(&c->stalled);
-    (void)fl_str_copy(c->peer, sizeof c->peer, accepted->peer);
+    (void)fl_str_copy(c->peer, sizeof c->peer, peer);
+    return c;
+}
+
+static void on_accepted(void *self, const struct fl_accepted *accepted)
+{
+    struct fl_front_mqtt *m = self;
+    struct conn *c = make_conn(m, accepted->peer);
+    struct fl_context ctx = {0};
+
+    if (!c) {
+        (void)close(accepted->fd);
+        return;
+    }
     if (fl_stream_open(&c->stream, m->config.loop, accepted->fd, m->tls, &stream_handler, c->peer,
                        &ctx) != FL_OK) {
         fl_log(FL_LOG_ERROR, "mqtt", "%s", ctx.text);
@@ -283,6 +329,30 @@ static void on_accepted(void *self, const struct fl_accepted *accepted)
     m->count++;
     if (++m->arrivals >= STORM)
         fl_loop_set_timer(m->config.loop, &m->quiet, QUIET_MS);
+}
+
+void fl_front_mqtt_adopt(struct fl_front_mqtt *mqtt, struct fl_stream *stream, const char *peer)
+{
+    struct conn *c = make_conn(mqtt, peer);
+    struct fl_context ctx = {0};
+
+    if (!c)
+        return;
+    c->ws = malloc(sizeof *c->ws);
+    if (!c->ws) {
+        free(c);
+        return;
+    }
+    fl_mqtt_ws_init(c->ws);
+    if (fl_stream_move(stream, &c->stream, &stream_handler, c->peer, &ctx) != FL_OK) {
+        fl_log(FL_LOG_ERROR, "mqtt", "%s", ctx.text);
+        free(c->ws);
+        free(c);
+        return;
+    }
+    fl_list_push(&mqtt->strangers, &c->node);
+    mqtt->count++;
+    on_opened(&c->stream);
 }
 
 /* --- what the broker asks --- */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The MQTT listener: TLS streams with a device's certificate, each fed to the broker and drained
- * from it once a round. Every publish, subscribe and delivery is authorised from the device's
- * profile as it is now; readings are checked and acknowledged only when the hub has them. While
- * there is no room for readings, connections are not read.
+ * MQTT connections: TLS streams with a device's certificate, from a listener of its own or with
+ * WebSocket framing from HTTPS, each fed to the broker and drained from it once a round. Every
+ * publish, subscribe and delivery is authorised from the device's profile as it is now; readings
+ * are checked and acknowledged only when the hub has them. While there is no room for readings,
+ * connections are not read.
  */
 #ifndef FL_FRONT_MQTT_H
 #define FL_FRONT_MQTT_H
@@ -34,6 +35,11 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt);
 /* Takes over `fd`. */
 FL_MUST_USE enum fl_error fl_front_mqtt_open(struct fl_front_mqtt *mqtt, int fd, SSL_CTX *tls,
                                              struct fl_context *ctx);
+
+/* Takes over an open TLS stream whose client has shown a certificate and speaks WebSocket from now
+ * on (front/mqtt_upgrade); from there on it is a connection like any other. Without room for it the
+ * stream stays the caller's. */
+void fl_front_mqtt_adopt(struct fl_front_mqtt *mqtt, struct fl_stream *stream, const char *peer);
 
 /* The hub has gone: what it was told of sessions it has forgotten. */
 void fl_front_mqtt_hub_down(struct fl_front_mqtt *mqtt);
