@@ -2,6 +2,7 @@
 #include "front/https.h"
 
 #include "base/str.h"
+#include "codec/http.h"
 #include "io/tls.h"
 
 #include <netinet/in.h>
@@ -39,7 +40,7 @@ static void api(struct fl_https *h, struct fl_http_exchange *exchange,
 }
 
 static void websocket(struct fl_https *h, struct fl_http_exchange *exchange,
-                 const struct fl_http_request *request)
+                      const struct fl_http_request *request)
 {
     fl_mqtt_upgrade_answer(&h->upgrade, exchange, request);
 }
@@ -72,6 +73,53 @@ fl_https_answer fl_https_route(struct fl_slice path, const char **allow)
     return NULL;
 }
 
+/* Whose profile must allow TLS 1.2 for this request: the certificate's device, or the one that the
+ * token is said to be for. False: nobody's; what the request lacks it is told elsewhere. */
+static bool asker_of(fl_https_answer answer, const struct fl_http_request *request,
+                     struct fl_cert_info *asker)
+{
+    const struct fl_cert_info *info = fl_tls_peer(request->tls);
+    struct fl_buffer text = FL_BUFFER(FL_NAME_MAX + 1 + FL_LIMIT_TOKEN_TEXT);
+    struct fl_slice device = {0};
+    struct fl_slice token = {0};
+    bool found = info != NULL;
+
+    if (info)
+        *asker = *info;
+    if (answer == enrol) {
+        *asker = (struct fl_cert_info){0};
+        found = fl_http_basic(fl_http_header(request, "authorization"), &text, &device, &token) ==
+                    FL_OK &&
+                fl_name_valid(device) && fl_str_copy_slice(asker->name, sizeof asker->name, device);
+    }
+    fl_buffer_free(&text);
+    return found;
+}
+
+/* TLS 1.2 is for devices whose profile allows it, and for what is public; administrators and their
+ * programs are no devices. */
+static bool refuses_tls12(const struct fl_https *h, fl_https_answer answer,
+                          struct fl_http_exchange *exchange, const struct fl_http_request *request)
+{
+    struct fl_cert_info asker = {0};
+    bool has_asker = false;
+
+    if (!request->tls || !fl_tls_is_12(request->tls) || answer == cacerts || answer == csrattrs)
+        return false;
+    has_asker = answer != api && asker_of(answer, request, &asker);
+    if (answer != api &&
+        (!has_asker || fl_roster_allows_tls12(h->roster, fl_slice_str(asker.name))))
+        return false;
+    h->refused(h->self, request->peer, has_asker ? &asker : NULL,
+               SSL_session_reused(request->tls) == 1,
+               has_asker ? "its profile does not allow TLS 1.2" : "the API with TLS 1.2");
+    fl_http_problem(exchange, 403, NULL,
+                    "TLS 1.2 is only for devices whose profile says 'tls 1.2': connect with TLS "
+                    "1.3",
+                    NULL);
+    return true;
+}
+
 static void on_request(void *self, struct fl_http_exchange *exchange,
                        const struct fl_http_request *request)
 {
@@ -84,7 +132,7 @@ static void on_request(void *self, struct fl_http_exchange *exchange,
     } else if (allow && !fl_slice_is(request->method, allow)) {
         (void)snprintf(header, sizeof header, "Allow: %s\r\n", allow);
         fl_http_problem(exchange, 405, NULL, "not with this method", header);
-    } else {
+    } else if (!refuses_tls12(self, answer, exchange, request)) {
         answer(self, exchange, request);
     }
 }

@@ -18,6 +18,11 @@ struct fl_https {
     struct fl_api api;
     struct fl_mqtt_upgrade upgrade;
     struct fl_front_mqtt *mqtt; /* gets who came by WebSocket */
+    const struct fl_roster *roster;
+    /* As of fl_tls_host: someone came with TLS 1.2 who may not. */
+    void (*refused)(void *self, const char *peer, const struct fl_cert_info *info, bool resumed,
+                    const char *words);
+    void *self;
     struct fl_http_server *server;
 };
 

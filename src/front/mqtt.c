@@ -31,6 +31,7 @@ struct fl_front_mqtt {
     struct fl_list strangers;       /* struct conn, no certificate seen yet; oldest first */
     struct fl_list stalled;         /* struct conn, with bytes that could not be taken */
     size_t count;
+    size_t tls12;                  /* of them, authenticated with TLS 1.2 */
     uint64_t hub;                  /* which hub it is: grows when one goes */
     struct fl_reading_list parsed; /* too large for a stack */
 };
@@ -135,6 +136,8 @@ static void free_conn(struct conn *c, const char *why)
     struct fl_front_mqtt *m = c->mqtt;
 
     detach(c, why);
+    if (c->device)
+        m->tls12 -= fl_tls_is_12(c->stream.ssl);
     fl_stream_close(&c->stream);
     fl_loop_undefer(&c->flush);
     fl_list_remove(&c->node);
@@ -254,6 +257,7 @@ static void on_opened(struct fl_stream *stream)
     }
     fl_list_remove(&c->node);
     fl_list_push(&c->device->conns, &c->node);
+    m->tls12 += fl_tls_is_12(stream->ssl);
     c->resumed = SSL_session_reused(stream->ssl) == 1;
     (void)fl_str_copy(c->serial, sizeof c->serial, info->serial);
     fl_tls_forget_peer(stream->ssl);
@@ -692,6 +696,34 @@ uint32_t fl_front_mqtt_recheck(struct fl_front_mqtt *mqtt, struct fl_slice devic
         count++;
     }
     return count;
+}
+
+static void recheck_tls_of(struct fl_front_mqtt *m, struct device *d)
+{
+    if (fl_roster_allows_tls12(m->config.roster, fl_slice_str(d->id)))
+        return;
+    FL_LIST_EACH(item, &d->conns)
+    {
+        struct conn *c = fl_container_of(item, struct conn, node);
+
+        if (fl_tls_is_12(c->stream.ssl) && !c->ending)
+            end(c, "its profile does not allow TLS 1.2 any more");
+    }
+}
+
+void fl_front_mqtt_recheck_tls(struct fl_front_mqtt *mqtt, struct fl_slice device)
+{
+    struct fl_map_node *node = fl_map_find(&mqtt->devices, device);
+
+    if (mqtt->tls12 == 0)
+        return;
+    if (node) {
+        recheck_tls_of(mqtt, fl_container_of(node, struct device, node));
+        return;
+    }
+    for (node = fl_map_next(&mqtt->devices, NULL); device.size == 0 && node;
+         node = fl_map_next(&mqtt->devices, node))
+        recheck_tls_of(mqtt, fl_container_of(node, struct device, node));
 }
 
 void fl_front_mqtt_stop(struct fl_front_mqtt *mqtt)

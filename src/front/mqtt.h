@@ -52,6 +52,10 @@ void fl_front_mqtt_readings_done(struct fl_front_mqtt *mqtt, uint64_t batch, enu
 uint32_t fl_front_mqtt_recheck(struct fl_front_mqtt *mqtt, struct fl_slice device, const char *why,
                                bool forget);
 
+/* Ends connections with TLS 1.2 of this device (an empty name: of all) whose profile does not allow
+ * it any more. */
+void fl_front_mqtt_recheck_tls(struct fl_front_mqtt *mqtt, struct fl_slice device);
+
 /* The process ends: what was gathered is sent. */
 void fl_front_mqtt_stop(struct fl_front_mqtt *mqtt);
 

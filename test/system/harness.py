@@ -411,6 +411,9 @@ class WebSocket:
     def close(self):
         self.tls.close()
 
+    def version(self):
+        return self.tls.version()
+
     @property
     def session(self):
         return self.tls.session
