@@ -451,10 +451,12 @@ static enum fl_error take(struct fl_front_mqtt *m, struct fl_slice device,
     if (publish->retain && publish->payload.size == 0)
         return FL_OK;
     error = take_readings(m, device, stream, publish, token, &ctx);
-    if (error)
+    if (error) {
         m->config.refused(m->config.self, device, "reading", publish->topic, ctx.text);
-    else
+        fl_broker_explain(m->broker, token, ctx.text);
+    } else {
         *kept = publish->qos > 0 && token != 0;
+    }
     return error;
 }
 
@@ -525,7 +527,12 @@ static bool send_batch(void *self, uint64_t batch, struct fl_slice records)
 static void settle(void *self, uint64_t token, enum fl_error error)
 {
     struct fl_front_mqtt *m = self;
+    struct fl_context ctx = {0};
 
+    if (error) {
+        (void)fl_fail(&ctx, error, "the hub could not store it: %s", fl_error_words(error));
+        fl_broker_explain(m->broker, token, ctx.text);
+    }
     fl_broker_settle(m->broker, token, reason_of(error), now(m));
 }
 
