@@ -56,8 +56,9 @@ struct conn {
     bool connected;
     uint64_t told; /* the hub that knows of it; it counts, so each is told once */
     bool resumed;
-    bool ending; /* send what is left, then end */
-    char *why;   /* it is ending; NULL: no memory for the words */
+    bool tls_over; /* it came with a TLS that its device may not have any more: it ends */
+    bool ending;   /* send what is left, then end */
+    char *why;     /* it is ending; NULL: no memory for the words */
     char serial[FL_LIMIT_SERIAL_HEX];
     char peer[FL_LIMIT_ADDRESS];
 };
@@ -177,6 +178,8 @@ static void flush(struct conn *c)
 
     if (!c->attached)
         return;
+    if (c->tls_over)
+        end(c, "its profile does not allow TLS 1.2 any more");
     error = send_output(c);
     if (error == FL_ENOMEM)
         end(c, "out of memory");
@@ -705,32 +708,25 @@ uint32_t fl_front_mqtt_recheck(struct fl_front_mqtt *mqtt, struct fl_slice devic
     return count;
 }
 
-static void recheck_tls_of(struct fl_front_mqtt *m, struct device *d)
-{
-    if (fl_roster_allows_tls12(m->config.roster, fl_slice_str(d->id)))
-        return;
-    FL_LIST_EACH(item, &d->conns)
-    {
-        struct conn *c = fl_container_of(item, struct conn, node);
-
-        if (fl_tls_is_12(c->stream.ssl) && !c->ending)
-            end(c, "its profile does not allow TLS 1.2 any more");
-    }
-}
-
 void fl_front_mqtt_recheck_tls(struct fl_front_mqtt *mqtt, struct fl_slice device)
 {
-    struct fl_map_node *node = fl_map_find(&mqtt->devices, device);
+    struct fl_map_node *node =
+        device.size ? fl_map_find(&mqtt->devices, device) : fl_map_next(&mqtt->devices, NULL);
 
-    if (mqtt->tls12 == 0)
-        return;
-    if (node) {
-        recheck_tls_of(mqtt, fl_container_of(node, struct device, node));
-        return;
+    while (node && mqtt->tls12 > 0) {
+        struct device *d = fl_container_of(node, struct device, node);
+        bool allowed = fl_roster_allows_tls12(mqtt->config.roster, fl_slice_str(d->id));
+
+        FL_LIST_EACH(item, &d->conns)
+        {
+            struct conn *c = fl_container_of(item, struct conn, node);
+
+            c->tls_over = !allowed && fl_tls_is_12(c->stream.ssl);
+            if (c->tls_over)
+                fl_loop_defer(mqtt->config.loop, &c->flush);
+        }
+        node = device.size ? NULL : fl_map_next(&mqtt->devices, node);
     }
-    for (node = fl_map_next(&mqtt->devices, NULL); device.size == 0 && node;
-         node = fl_map_next(&mqtt->devices, node))
-        recheck_tls_of(mqtt, fl_container_of(node, struct device, node));
 }
 
 void fl_front_mqtt_stop(struct fl_front_mqtt *mqtt)

@@ -69,18 +69,18 @@ bool fl_mqtt_ws_must_write(const struct fl_mqtt_ws *ws)
 }
 
 /* The buffer has room for it: a frame is packed only when nothing is left of the last one. */
-static void pack(struct fl_mqtt_ws *ws, enum fl_websocket_opcode opcode, struct fl_slice payload)
+static void pack(struct fl_mqtt_ws *ws, enum fl_websocket_opcode opcode, const uint8_t *payload,
+                 size_t size)
 {
     uint8_t header[FL_WEBSOCKET_HEADER_MAX];
-    size_t size = fl_websocket_header(opcode, payload.size, header);
-    uint8_t *to = fl_buffer_reserve(&ws->out, size + payload.size);
+    size_t header_size = fl_websocket_header(opcode, size, header);
+    uint8_t *to = fl_buffer_reserve(&ws->out, header_size + size);
 
     if (!to)
         return;
-    memcpy(to, header, size);
-    if (payload.size)
-        memcpy(to + size, payload.data, payload.size);
-    fl_buffer_commit(&ws->out, size + payload.size);
+    memcpy(to, header, header_size);
+    memcpy(to + header_size, payload, size);
+    fl_buffer_commit(&ws->out, header_size + size);
 }
 
 enum fl_error fl_mqtt_ws_write(struct fl_mqtt_ws *ws, struct fl_stream *stream,
@@ -90,18 +90,18 @@ enum fl_error fl_mqtt_ws_write(struct fl_mqtt_ws *ws, struct fl_stream *stream,
 
     while (!error && (ws->pong_due || (out->size > 0 && most > 0))) {
         struct fl_slice payload = fl_buffer_slice(out);
+        size_t size = payload.size < most ? payload.size : most;
 
         if (ws->pong_due)
-            pack(ws, FL_WEBSOCKET_PONG, fl_slice(ws->pong, ws->pong_size));
+            pack(ws, FL_WEBSOCKET_PONG, ws->pong, ws->pong_size);
         ws->pong_due = false;
-        payload.size = payload.size < most ? payload.size : most;
-        payload.size = payload.size < FRAME_MAX ? payload.size : FRAME_MAX;
-        if (payload.size > 0)
-            pack(ws, FL_WEBSOCKET_BINARY, payload);
+        size = size < FRAME_MAX ? size : FRAME_MAX;
+        if (payload.data && size > 0)
+            pack(ws, FL_WEBSOCKET_BINARY, payload.data, size);
         if (ws->out.failed)
             return FL_ENOMEM;
-        fl_buffer_consume(out, payload.size);
-        most -= payload.size;
+        fl_buffer_consume(out, size);
+        most -= size;
         error = fl_stream_write(stream, &ws->out);
     }
     if (!error)
