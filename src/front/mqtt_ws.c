@@ -8,6 +8,8 @@
 
 /* One loop a process, and the broker copies what it keeps: one buffer serves all connections. */
 static uint8_t plain[READ_SIZE];
+/* An allocation for the next frame that goes; the last one that was written whole left it. */
+static struct fl_buffer spare = {.max = OUT_MAX};
 
 void fl_mqtt_ws_init(struct fl_mqtt_ws *ws)
 {
@@ -68,14 +70,25 @@ bool fl_mqtt_ws_must_write(const struct fl_mqtt_ws *ws)
     return ws->pong_due;
 }
 
+static void swap_spare(struct fl_buffer *out)
+{
+    struct fl_buffer mine = *out;
+
+    *out = spare;
+    spare = mine;
+}
+
 /* The buffer has room for it: a frame is packed only when nothing is left of the last one. */
 static void pack(struct fl_mqtt_ws *ws, enum fl_websocket_opcode opcode, const uint8_t *payload,
                  size_t size)
 {
     uint8_t header[FL_WEBSOCKET_HEADER_MAX];
     size_t header_size = fl_websocket_header(opcode, size, header);
-    uint8_t *to = fl_buffer_reserve(&ws->out, header_size + size);
+    uint8_t *to = NULL;
 
+    if (!ws->out.data)
+        swap_spare(&ws->out);
+    to = fl_buffer_reserve(&ws->out, header_size + size);
     if (!to)
         return;
     memcpy(to, header, header_size);
@@ -104,8 +117,12 @@ enum fl_error fl_mqtt_ws_write(struct fl_mqtt_ws *ws, struct fl_stream *stream,
         most -= size;
         error = fl_stream_write(stream, &ws->out);
     }
-    if (!error)
+    if (!error && ws->out.data) {
+        fl_buffer_clear(&ws->out);
+        if (!spare.data)
+            swap_spare(&ws->out);
         fl_buffer_free(&ws->out);
+    }
     return error;
 }
 

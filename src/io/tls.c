@@ -293,18 +293,19 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size,
     return SSL_TLSEXT_ERR_OK;
 }
 
-static bool says_13(SSL *ssl)
+/* Will it be TLS 1.2? Of older ones OpenSSL itself wants nothing. */
+static bool comes_with_12(SSL *ssl)
 {
     const unsigned char *versions = NULL;
     size_t size = 0;
 
-    /* One octet of size and versions of two octets each (RFC 8446 section 4.2.1). */
     if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &versions, &size) != 1)
-        return false;
+        return SSL_client_hello_get0_legacy_version(ssl) >= TLS1_2_VERSION;
+    /* One octet of size and versions of two octets each (RFC 8446 section 4.2.1). */
     for (size_t i = 1; i + 1 < size; i += 2)
         if (versions[i] == TLS1_3_VERSION >> 8 && versions[i + 1] == (TLS1_3_VERSION & 0xFF))
-            return true;
-    return false;
+            return false;
+    return true;
 }
 
 /* OpenSSL can use the extended master secret and cannot demand it. */
@@ -314,8 +315,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *self)
     const unsigned char *data = NULL;
     size_t size = 0;
 
-    if (!tls->offers_12 || SSL_client_hello_get0_legacy_version(ssl) < TLS1_2_VERSION ||
-        says_13(ssl) ||
+    if (!tls->offers_12 || !comes_with_12(ssl) ||
         SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_extended_master_secret, &data, &size) == 1)
         return SSL_CLIENT_HELLO_SUCCESS;
     (void)refuse(peer_of(ssl), X509_V_ERR_APPLICATION_VERIFICATION,
@@ -365,6 +365,8 @@ static enum fl_error set_up(struct fl_tls *tls, struct fl_context *ctx)
     (void)SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(context, 1);
+    /* No SHA-1 and no short keys, however OpenSSL was built. */
+    SSL_CTX_set_security_level(context, 2);
     SSL_CTX_set_max_cert_list(context, FL_LIMIT_CHAIN);
     SSL_CTX_set_verify_depth(context, 3);
     SSL_CTX_set_verify(context, verify, on_verify);

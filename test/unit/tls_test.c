@@ -548,6 +548,24 @@ static void tls_1_2_has_ephemeral_keys_and_authenticated_encryption(void **state
     }
 }
 
+static void say_hello(struct world *w, const char *bytes, size_t size)
+{
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    fl_stream_close(&w->stream);
+    w->stream = (struct fl_stream){0};
+    w->opened = w->lost = false;
+    w->refused = 0;
+    w->refused_words[0] = 0;
+    assert_ok(fl_stream_open(&w->stream, w->loop, fds[0], fl_tls_context(w->tls), &handler,
+                             "peer:1", NULL));
+    assert_int_equal(write(fds[1], bytes, size), size);
+    for (int i = 0; i < 4; i++)
+        assert_ok(fl_loop_round(w->loop, 1, NULL));
+    (void)close(fds[1]);
+}
+
 static void tls_1_2_needs_the_extended_master_secret(void **state)
 {
     struct world *w = *state;
@@ -561,6 +579,19 @@ static void tls_1_2_needs_the_extended_master_secret(void **state)
     assert_int_equal(w->refused, 1);
     assert_contains(w->refused_words, "extended master secret");
     assert_contains(w->lost_words, "extended master secret");
+    /* A ClientHello that calls itself 1.0 and lists 1.2 alone is 1.2 too. */
+    say_hello(w,
+              "\x16\3\1\0\x4e\1\0\0\x4a\3\1"
+              "0123456789abcdef0123456789abcdef"
+              "\0\0\2\xc0\x2b\1\0\0\x1f"
+              "\0\x0a\0\6\0\4\0\x1d\0\x17"
+              "\0\x0d\0\4\0\2\4\3"
+              "\0\x2b\0\3\2\3\3"
+              "\0\x0b\0\2\1\0",
+              83);
+    assert_false(w->opened);
+    assert_int_equal(w->refused, 1);
+    assert_contains(w->refused_words, "extended master secret");
     /* TLS 1.3 has no need of it. */
     assert_int_equal(SSL_CTX_set_max_proto_version(w->client, TLS1_3_VERSION), 1);
     connect_as(w, &device, false);
