@@ -34,6 +34,7 @@ struct fl_front_mqtt {
     size_t tls12;                  /* of them, authenticated with TLS 1.2 */
     uint64_t hub;                  /* which hub it is: grows when one goes */
     struct fl_reading_list parsed; /* too large for a stack */
+    struct fl_mqtt_ws_room websockets;
 };
 
 struct device {
@@ -350,7 +351,7 @@ void fl_front_mqtt_adopt(struct fl_front_mqtt *mqtt, struct fl_stream *stream, c
         free(c);
         return;
     }
-    fl_mqtt_ws_init(c->ws);
+    fl_mqtt_ws_init(c->ws, &mqtt->websockets);
     if (fl_stream_move(stream, &c->stream, &stream_handler, c->peer, &ctx) != FL_OK) {
         fl_log(FL_LOG_ERROR, "mqtt", "%s", ctx.text);
         free(c->ws);
@@ -656,6 +657,7 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
     fl_broker_free(mqtt->broker);
     fl_readings_free(mqtt->readings);
     fl_map_free(&mqtt->devices);
+    fl_mqtt_ws_room_free(&mqtt->websockets);
     free(mqtt);
 }
 

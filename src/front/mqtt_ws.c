@@ -4,16 +4,17 @@
 /* With its header one TLS record. */
 #define FRAME_MAX ((size_t)16 * 1024 - FL_WEBSOCKET_HEADER_MAX)
 #define OUT_MAX ((size_t)32 * 1024) /* a frame, a Pong and a Close frame */
-#define READ_SIZE ((size_t)16 * 1024)
 
-/* One loop a process, and the broker copies what it keeps: one buffer serves all connections. */
-static uint8_t plain[READ_SIZE];
-/* An allocation for the next frame that goes; the last one that was written whole left it. */
-static struct fl_buffer spare = {.max = OUT_MAX};
-
-void fl_mqtt_ws_init(struct fl_mqtt_ws *ws)
+void fl_mqtt_ws_room_free(struct fl_mqtt_ws_room *room)
 {
-    *ws = (struct fl_mqtt_ws){.out = FL_BUFFER(OUT_MAX), .close_code = FL_WEBSOCKET_NORMAL};
+    fl_buffer_free(&room->spare);
+}
+
+void fl_mqtt_ws_init(struct fl_mqtt_ws *ws, struct fl_mqtt_ws_room *room)
+{
+    room->spare.max = OUT_MAX;
+    *ws = (struct fl_mqtt_ws){
+        .room = room, .out = FL_BUFFER(OUT_MAX), .close_code = FL_WEBSOCKET_NORMAL};
 }
 
 void fl_mqtt_ws_free(struct fl_mqtt_ws *ws)
@@ -45,7 +46,8 @@ size_t fl_mqtt_ws_receive(struct fl_mqtt_ws *ws, struct fl_slice bytes,
     enum fl_error error = FL_OK;
 
     while ((error = fl_websocket_next(&ws->frames, &in, &event)) == FL_OK) {
-        size_t size = event.bytes.size < sizeof plain ? event.bytes.size : sizeof plain;
+        uint8_t *plain = ws->room->plain;
+        size_t size = event.bytes.size < FL_MQTT_WS_PIECE ? event.bytes.size : FL_MQTT_WS_PIECE;
         size_t taken = 0;
 
         if (event.opcode != FL_WEBSOCKET_BINARY) {
@@ -70,12 +72,12 @@ bool fl_mqtt_ws_must_write(const struct fl_mqtt_ws *ws)
     return ws->pong_due;
 }
 
-static void swap_spare(struct fl_buffer *out)
+static void swap_spare(struct fl_mqtt_ws *ws)
 {
-    struct fl_buffer mine = *out;
+    struct fl_buffer mine = ws->out;
 
-    *out = spare;
-    spare = mine;
+    ws->out = ws->room->spare;
+    ws->room->spare = mine;
 }
 
 /* The buffer has room for it: a frame is packed only when nothing is left of the last one. */
@@ -87,7 +89,7 @@ static void pack(struct fl_mqtt_ws *ws, enum fl_websocket_opcode opcode, const u
     uint8_t *to = NULL;
 
     if (!ws->out.data)
-        swap_spare(&ws->out);
+        swap_spare(ws);
     to = fl_buffer_reserve(&ws->out, header_size + size);
     if (!to)
         return;
@@ -119,8 +121,8 @@ enum fl_error fl_mqtt_ws_write(struct fl_mqtt_ws *ws, struct fl_stream *stream,
     }
     if (!error && ws->out.data) {
         fl_buffer_clear(&ws->out);
-        if (!spare.data)
-            swap_spare(&ws->out);
+        if (!ws->room->spare.data)
+            swap_spare(ws);
         fl_buffer_free(&ws->out);
     }
     return error;

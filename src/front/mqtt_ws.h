@@ -10,7 +10,18 @@
 #include "codec/websocket.h"
 #include "io/stream.h"
 
+#define FL_MQTT_WS_PIECE ((size_t)16 * 1024)
+
+/* What the connections of one loop share; zero-initialised. */
+struct fl_mqtt_ws_room {
+    struct fl_buffer spare;          /* for the next frame; the last one written whole left it */
+    uint8_t plain[FL_MQTT_WS_PIECE]; /* unmasked; the broker copies what it keeps */
+};
+
+void fl_mqtt_ws_room_free(struct fl_mqtt_ws_room *room); /* what it holds */
+
 struct fl_mqtt_ws {
+    struct fl_mqtt_ws_room *room;
     struct fl_websocket frames;
     struct fl_buffer out; /* frames on their way; empty while idle */
     bool pong_due;
@@ -19,7 +30,8 @@ struct fl_mqtt_ws {
     uint16_t close_code;                    /* what the Close frame will say */
 };
 
-void fl_mqtt_ws_init(struct fl_mqtt_ws *ws);
+/* `room` lives longer. */
+void fl_mqtt_ws_init(struct fl_mqtt_ws *ws, struct fl_mqtt_ws_room *room);
 void fl_mqtt_ws_free(struct fl_mqtt_ws *ws); /* what it holds */
 
 /* Bytes from the wire. MQTT's are handed to `take`, which returns how many it took. Returns how
