@@ -64,6 +64,7 @@ enum {
     FL_LIMIT_MQTT_DEVICE_SESSIONS = 128,    /* and connections, of one device */
     FL_LIMIT_MQTT_DEVICE_RETAINED = 1000,
     FL_LIMIT_MQTT_DEVICE_RETAINED_BYTES = 4 * 1024 * 1024,
+    FL_LIMIT_WEBSOCKET_FRAME = 1024 * 1024, /* from a client; never held as a whole */
 
     /* Connections of the front */
     FL_LIMIT_CONNECTIONS = 100000,

@@ -426,6 +426,31 @@ struct fl_slice fl_http_head_field(const struct fl_http_head *head, const char *
     return fl_slice(NULL, 0);
 }
 
+size_t fl_http_head_count(const struct fl_http_head *head, const char *name)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < head->field_count; i++)
+        count += equal_ignoring_case(head->fields[i].name, name);
+    return count;
+}
+
+bool fl_http_head_lists(const struct fl_http_head *head, const char *name, const char *token)
+{
+    for (size_t i = 0; i < head->field_count; i++) {
+        struct fl_slice list = head->fields[i].value;
+        struct fl_slice one = {0};
+        bool more = equal_ignoring_case(head->fields[i].name, name);
+
+        while (more) {
+            more = fl_slice_cut(&list, ',', &one);
+            if (equal_ignoring_case(trim(one), token))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* --- the body --- */
 
 void fl_http_body_begin(struct fl_http_body *body, const struct fl_http_head *head)
@@ -693,6 +718,7 @@ const char *fl_http_status_words(int status)
         const char *words;
     } table[] = {
         {100, "Continue"},
+        {101, "Switching Protocols"},
         {200, "OK"},
         {201, "Created"},
         {202, "Accepted"},
@@ -712,6 +738,7 @@ const char *fl_http_status_words(int status)
         {415, "Unsupported Media Type"},
         {417, "Expectation Failed"},
         {422, "Unprocessable Content"},
+        {426, "Upgrade Required"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},

@@ -50,6 +50,12 @@ FL_MUST_USE enum fl_error fl_http_head_parse(struct fl_http_scan *scan, struct f
 /* The value of the first field of that name, without regard to case; empty when absent. */
 struct fl_slice fl_http_head_field(const struct fl_http_head *head, const char *name);
 
+/* How many fields of that name there are. */
+size_t fl_http_head_count(const struct fl_http_head *head, const char *name);
+/* True if one of the fields of that name, each a list separated by commas, has this token; names
+ * and tokens without regard to case. */
+bool fl_http_head_lists(const struct fl_http_head *head, const char *name, const char *token);
+
 enum fl_http_body_state {
     FL_HTTP_BODY_LENGTH,
     FL_HTTP_BODY_CHUNK_LINE,

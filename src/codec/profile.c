@@ -56,6 +56,7 @@ static const struct fl_conf_rule profile_rules[] = {
      .words_min = 1,
      .words_max = 1,
      .usage = "certificate-life DURATION, for example certificate-life 7d"},
+    {.name = "tls", .words_min = 1, .words_max = 1, .usage = "tls 1.2, or tls 1.3"},
     {0},
 };
 
@@ -265,6 +266,17 @@ static enum fl_error read_periods(const struct reader *r)
                             "a certificate lives from 1h to 30d, in whole seconds");
     r->profile->certificate_life_s = (uint32_t)(life_ms / 1000);
     return FL_OK;
+}
+
+static enum fl_error read_tls(const struct reader *r)
+{
+    const struct fl_conf_node *tls = fl_conf_find(r->block, "tls");
+
+    r->profile->allows_tls12 = tls && fl_slice_is(tls->words[1].text, "1.2");
+    if (!tls || r->profile->allows_tls12 || fl_slice_is(tls->words[1].text, "1.3"))
+        return FL_OK;
+    return fl_conf_fail(r->conf, tls, 1, r->ctx,
+                        "the oldest TLS a device may use is 1.3 or, for those that cannot, 1.2");
 }
 
 static enum fl_error read_stream(const struct reader *r, const struct fl_conf_node *node,
@@ -478,6 +490,8 @@ static enum fl_error read_profile(const struct fl_conf *conf, struct fl_slice te
         error = read_identity(&r);
     if (error == FL_OK)
         error = read_periods(&r);
+    if (error == FL_OK)
+        error = read_tls(&r);
     if (error == FL_OK)
         error = read_lists(&r);
     if (error == FL_OK && signature)

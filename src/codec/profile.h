@@ -14,6 +14,7 @@
  *         stream temperature { unit "°C"  range -40 85 }     (one statement a line in the file)
  *         support-until 2031-12-31
  *         certificate-life 7d                   1h to 30d; 7d when absent
+ *         tls          1.2                      the oldest TLS it may use; 1.3 when absent
  *     }
  *     signature ES256 KEYID BASE64URL           added by `fairlead profile sign`; covers every byte
  * before it
@@ -46,6 +47,7 @@ struct fl_profile {
     size_t stream_count;
     fl_time_t support_until; /* FL_TIME_NEVER when absent */
     uint32_t certificate_life_s;
+    bool allows_tls12;
     /* The signature statement, if there is one: what it covers, the key's id (hex of the first 8
      * octets of the SHA-256 of its SubjectPublicKeyInfo) and the raw signature (r || s, 64 octets).
      */

@@ -44,11 +44,16 @@ static void on_refused_peer(void *self, const char *peer, const struct fl_cert_i
     fl_workers_refused(f->workers, &session);
 }
 
-static int judge(void *self, const struct fl_cert_info *info, struct fl_context *ctx)
+static int judge(void *self, const struct fl_cert_info *info, bool tls12, struct fl_context *ctx)
 {
     const struct fl_front *f = self;
+    int verdict = fl_roster_judge(&f->roster, info, fl_clock_now(f->clock), ctx);
 
-    return fl_roster_judge(&f->roster, info, fl_clock_now(f->clock), ctx);
+    if (verdict != X509_V_OK || !tls12 ||
+        fl_roster_allows_tls12(&f->roster, fl_slice_str(info->name)))
+        return verdict;
+    (void)fl_fail(ctx, FL_EDENIED, "its profile does not allow TLS 1.2");
+    return X509_V_ERR_APPLICATION_VERIFICATION; /* alert handshake_failure */
 }
 
 /* --- serving --- */
@@ -106,7 +111,8 @@ static void serve_if_possible(struct fl_front *f)
         return;
     }
     if (fl_workers_open(f->workers, mqtt_fd, fl_tls_context(f->mqtt_tls), &ctx) != FL_OK ||
-        fl_https_open(&f->https, f->loop, https_fd, fl_tls_context(f->https_tls), &ctx) != FL_OK) {
+        fl_https_open(&f->https, f->loop, https_fd, fl_tls_context(f->https_tls),
+                      fl_workers_main(f->workers), &ctx) != FL_OK) {
         fail(f, "the listeners could not be opened", &ctx);
         return;
     }
@@ -166,6 +172,18 @@ static void enforce(struct fl_front *f, uint64_t seq, struct fl_slice device, co
     fl_workers_check(f->workers, seq, device, why, forget, applied);
 }
 
+/* TLS 1.2 is there while a profile asks for it, and for whose profile does. */
+static enum fl_error enforce_tls(struct fl_front *f, struct fl_slice device, struct fl_context *ctx)
+{
+    bool offered = f->roster.tls12 > 0;
+    enum fl_error error = fl_tls_offer_12(f->mqtt_tls, offered, ctx);
+
+    if (!error)
+        error = fl_tls_offer_12(f->https_tls, offered, ctx);
+    fl_workers_check_tls(f->workers, device);
+    return error;
+}
+
 static enum fl_error on_device(struct fl_front *f, const struct fl_msg *msg, struct fl_context *ctx)
 {
     const struct fl_msg_device *m = &msg->as.device;
@@ -185,7 +203,7 @@ static enum fl_error on_device(struct fl_front *f, const struct fl_msg *msg, str
     } else {
         on_checked(f, m->seq, m->id, "", (struct fl_msg_applied){0});
     }
-    return FL_OK;
+    return enforce_tls(f, m->id, ctx);
 }
 
 static void on_forgotten(void *self, struct fl_slice device)
@@ -222,22 +240,30 @@ static enum fl_error on_config(struct fl_front *f, const struct fl_msg *msg, str
         error = fl_tls_set_trust(f->https_tls, m->issuing, m->root, ctx);
     if (!error)
         error = fl_est_config(&f->https.est, m->issuing, m->root, ctx);
-    if (!error)
+    if (!error) {
         fl_identity_config(&f->identity, m);
+        fl_https_config(&f->https, m->hosts);
+    }
     return error;
 }
 
 static enum fl_error on_profile(struct fl_front *f, const struct fl_msg *msg,
                                 struct fl_context *ctx)
 {
-    return fl_roster_profile(&f->roster, &msg->as.profile, ctx);
+    enum fl_error error = fl_roster_profile(&f->roster, &msg->as.profile, ctx);
+
+    return error ? error : enforce_tls(f, fl_slice(NULL, 0), ctx);
 }
 
 static enum fl_error on_snapshot_end(struct fl_front *f, const struct fl_msg *msg,
                                      struct fl_context *ctx)
 {
-    (void)ctx;
+    enum fl_error error = FL_OK;
+
     fl_roster_snapshot_end(&f->roster, on_forgotten, f);
+    error = enforce_tls(f, fl_slice(NULL, 0), ctx);
+    if (error)
+        return error;
     fl_log(FL_LOG_INFO, "front", "the hub named %llu devices",
            (unsigned long long)msg->as.snapshot_end.devices);
     f->knows = true;
@@ -386,6 +412,9 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
     f->identity.certified = on_certified;
     f->identity.self = f;
     fl_https_init(&f->https, loop, &f->link);
+    f->https.roster = &f->roster;
+    f->https.refused = on_refused_peer;
+    f->https.self = f;
     workers.clock = f->clock;
     workers.link = &f->link;
     workers.roster = &f->roster;

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "front/https.h"
 
+#include "base/str.h"
+#include "codec/http.h"
 #include "io/tls.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 static void cacerts(struct fl_https *h, struct fl_http_exchange *exchange,
                     const struct fl_http_request *request)
@@ -35,6 +39,12 @@ static void api(struct fl_https *h, struct fl_http_exchange *exchange,
     fl_api_request(&h->api, exchange, request);
 }
 
+static void websocket(struct fl_https *h, struct fl_http_exchange *exchange,
+                      const struct fl_http_request *request)
+{
+    fl_mqtt_upgrade_answer(&h->upgrade, exchange, request);
+}
+
 static const struct {
     const char *path;  /* ending in '/': everything under it */
     const char *allow; /* NULL: every method */
@@ -44,6 +54,7 @@ static const struct {
     {"/.well-known/est/csrattrs", "GET", csrattrs},
     {"/.well-known/est/simpleenroll", "POST", enrol},
     {"/.well-known/est/simplereenroll", "POST", reenrol},
+    {"/mqtt", "GET", websocket},
     {"/api/", NULL, api},
 };
 
@@ -62,6 +73,53 @@ fl_https_answer fl_https_route(struct fl_slice path, const char **allow)
     return NULL;
 }
 
+/* Whose profile must allow TLS 1.2 for this request: the certificate's device, or the one that the
+ * token is said to be for. False: nobody's; what the request lacks it is told elsewhere. */
+static bool asker_of(fl_https_answer answer, const struct fl_http_request *request,
+                     struct fl_cert_info *asker)
+{
+    const struct fl_cert_info *info = fl_tls_peer(request->tls);
+    struct fl_buffer text = FL_BUFFER(FL_NAME_MAX + 1 + FL_LIMIT_TOKEN_TEXT);
+    struct fl_slice device = {0};
+    struct fl_slice token = {0};
+    bool found = info != NULL;
+
+    if (info)
+        *asker = *info;
+    if (answer == enrol) {
+        *asker = (struct fl_cert_info){0};
+        found = fl_http_basic(fl_http_header(request, "authorization"), &text, &device, &token) ==
+                    FL_OK &&
+                fl_name_valid(device) && fl_str_copy_slice(asker->name, sizeof asker->name, device);
+    }
+    fl_buffer_free(&text);
+    return found;
+}
+
+/* TLS 1.2 is for devices whose profile allows it, and for what is public; administrators and their
+ * programs are no devices. */
+static bool refuses_tls12(const struct fl_https *h, fl_https_answer answer,
+                          struct fl_http_exchange *exchange, const struct fl_http_request *request)
+{
+    struct fl_cert_info asker = {0};
+    bool has_asker = false;
+
+    if (!request->tls || !fl_tls_is_12(request->tls) || answer == cacerts || answer == csrattrs)
+        return false;
+    has_asker = answer != api && asker_of(answer, request, &asker);
+    if (answer != api &&
+        (!has_asker || fl_roster_allows_tls12(h->roster, fl_slice_str(asker.name))))
+        return false;
+    h->refused(h->self, request->peer, has_asker ? &asker : NULL,
+               SSL_session_reused(request->tls) == 1,
+               has_asker ? "its profile does not allow TLS 1.2" : "the API with TLS 1.2");
+    fl_http_problem(exchange, 403, NULL,
+                    "TLS 1.2 is only for devices whose profile says 'tls 1.2': connect with TLS "
+                    "1.3",
+                    NULL);
+    return true;
+}
+
 static void on_request(void *self, struct fl_http_exchange *exchange,
                        const struct fl_http_request *request)
 {
@@ -74,9 +132,33 @@ static void on_request(void *self, struct fl_http_exchange *exchange,
     } else if (allow && !fl_slice_is(request->method, allow)) {
         (void)snprintf(header, sizeof header, "Allow: %s\r\n", allow);
         fl_http_problem(exchange, 405, NULL, "not with this method", header);
-    } else {
+    } else if (!refuses_tls12(self, answer, exchange, request)) {
         answer(self, exchange, request);
     }
+}
+
+static void on_upgraded(void *self, struct fl_stream *stream, const char *peer)
+{
+    const struct fl_https *https = self;
+
+    fl_front_mqtt_adopt(https->mqtt, stream, peer);
+}
+
+/* 0: not a TCP socket; then no page's origin is the hub's. */
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    if (getsockname(fd, (struct sockaddr *)(void *)&address, &size) != 0)
+        return 0;
+    memcpy(&v4, &address, sizeof v4);
+    memcpy(&v6, &address, sizeof v6);
+    if (address.ss_family == AF_INET)
+        return ntohs(v4.sin_port);
+    return address.ss_family == AF_INET6 ? ntohs(v6.sin6_port) : 0;
 }
 
 void fl_https_init(struct fl_https *https, struct fl_loop *loop, const struct fl_link *link)
@@ -86,11 +168,19 @@ void fl_https_init(struct fl_https *https, struct fl_loop *loop, const struct fl
     https->api = (struct fl_api){.link = link, .pending = &https->pending};
 }
 
-enum fl_error fl_https_open(struct fl_https *https, struct fl_loop *loop, int fd, SSL_CTX *tls,
-                            struct fl_context *ctx)
+void fl_https_config(struct fl_https *https, struct fl_slice hosts)
 {
-    const struct fl_http_handler handler = {.request = on_request, .self = https};
+    (void)fl_str_copy_slice(https->upgrade.hosts, sizeof https->upgrade.hosts, hosts);
+}
 
+enum fl_error fl_https_open(struct fl_https *https, struct fl_loop *loop, int fd, SSL_CTX *tls,
+                            struct fl_front_mqtt *mqtt, struct fl_context *ctx)
+{
+    const struct fl_http_handler handler = {
+        .request = on_request, .upgraded = on_upgraded, .self = https};
+
+    https->mqtt = mqtt;
+    https->upgrade.port = port_of(fd);
     return fl_http_server_open(loop, fd, tls, &handler, &https->server, ctx);
 }
 

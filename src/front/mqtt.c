@@ -4,6 +4,7 @@
 #include "base/crc32c.h"
 #include "base/log.h"
 #include "codec/mqtt.h"
+#include "front/mqtt_ws.h"
 #include "io/listener.h"
 #include "io/tls.h"
 #include "service/broker.h"
@@ -30,9 +31,11 @@ struct fl_front_mqtt {
     struct fl_map devices;          /* struct device, of those with connections */
     struct fl_list strangers;       /* struct conn, no certificate seen yet; oldest first */
     struct fl_list stalled;         /* struct conn, with bytes that could not be taken */
+    size_t tls12;                   /* of its connections, authenticated with TLS 1.2 */
     uint64_t hub;                   /* which hub it is: grows when one goes */
     struct fl_mqtt_log log;
     struct fl_reading_list parsed; /* too large for a stack */
+    struct fl_mqtt_ws_room websockets;
 };
 
 struct device {
@@ -51,11 +54,13 @@ struct conn {
     const struct fl_profile *profile; /* as the roster gave it at its epoch */
     uint64_t epoch;
     struct fl_deferred flush;
+    struct fl_mqtt_ws *ws; /* NULL: MQTT as it is */
     bool connected;
     uint64_t told; /* the hub that knows of it; it counts, so each is told once */
     bool resumed;
-    bool ending; /* send what is left, then end */
-    char *why;   /* it is ending; NULL: no memory for the words */
+    bool tls_over; /* it came with a TLS that its device may not have any more: it ends */
+    bool ending;   /* send what is left, then end */
+    char *why;     /* it is ending; NULL: no memory for the words */
     char serial[FL_LIMIT_SERIAL_HEX];
     char peer[FL_LIMIT_ADDRESS];
 };
@@ -134,6 +139,8 @@ static void free_conn(struct conn *c, const char *why)
     struct fl_front_mqtt *m = c->mqtt;
 
     detach(c, why);
+    if (c->device)
+        m->tls12 -= fl_tls_is_12(c->stream.ssl);
     fl_stream_close(&c->stream);
     fl_loop_undefer(&c->flush);
     fl_list_remove(&c->node);
@@ -143,6 +150,9 @@ static void free_conn(struct conn *c, const char *why)
         free(c->device);
     }
     atomic_fetch_sub_explicit(m->config.connections, 1, memory_order_relaxed);
+    if (c->ws)
+        fl_mqtt_ws_free(c->ws);
+    free(c->ws);
     free(c->why);
     free(c);
 }
@@ -155,13 +165,15 @@ static void end(struct conn *c, const char *why)
     fl_loop_defer(c->mqtt->config.loop, &c->flush);
 }
 
-/* What may be sent now: what it tells of is on stable storage. */
+/* All that is sent goes through here, and only what may be sent now: what it tells of is on stable
+ * storage. */
 static enum fl_error send_output(struct conn *c)
 {
     struct fl_buffer *out = fl_broker_output(c->attached);
+    size_t ready = fl_broker_output_ready(c->attached);
     size_t before = out->size;
-    enum fl_error error =
-        fl_stream_write_some(&c->stream, out, fl_broker_output_ready(c->attached));
+    enum fl_error error = c->ws ? fl_mqtt_ws_write(c->ws, &c->stream, out, ready)
+                                : fl_stream_write_some(&c->stream, out, ready);
 
     fl_broker_output_sent(c->attached, before - out->size);
     return error;
@@ -173,11 +185,19 @@ static void flush(struct conn *c)
 
     if (!c->attached)
         return;
+    if (c->tls_over)
+        end(c, "its profile does not allow TLS 1.2 any more");
     fl_mqtt_log_write(&c->mqtt->log);
     error = send_output(c);
+    if (error == FL_ENOMEM)
+        end(c, "out of memory");
     if (c->ending) {
+        const char *why = c->why ? c->why : "ended";
+
         /* Who does not read loses the farewell, not the order of things. */
-        detach(c, c->why ? c->why : "ended");
+        if (c->ws)
+            fl_mqtt_ws_end(c->ws, &c->stream, why);
+        detach(c, why);
         fl_stream_finish(&c->stream);
     } else if (error == FL_OK) {
         fl_broker_drained(c->attached, now(c->mqtt));
@@ -198,15 +218,15 @@ static void on_writable(struct fl_stream *stream)
     flush(fl_container_of(stream, struct conn, stream));
 }
 
-/* What it would have to say to other workers finds no room. */
+/* What it would have to say to other workers finds no room, or the log is behind. */
 static bool is_busy(const struct fl_front_mqtt *m)
 {
     return m->log.behind || (m->config.crew && fl_crew_busy(m->config.crew, m->config.worker));
 }
 
-static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
+static size_t take_bytes(void *self, struct fl_slice bytes)
 {
-    struct conn *c = fl_container_of(stream, struct conn, stream);
+    struct conn *c = self;
     struct fl_front_mqtt *m = c->mqtt;
     size_t taken = 0;
 
@@ -224,6 +244,22 @@ static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
     return taken;
 }
 
+static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
+{
+    struct conn *c = fl_container_of(stream, struct conn, stream);
+    const char *why = NULL;
+    size_t taken = 0;
+
+    if (!c->ws || !c->attached)
+        return take_bytes(c, bytes);
+    taken = fl_mqtt_ws_receive(c->ws, bytes, take_bytes, c, &why);
+    if (why)
+        end(c, why);
+    else if (fl_mqtt_ws_must_write(c->ws))
+        fl_loop_defer(c->mqtt->config.loop, &c->flush);
+    return taken;
+}
+
 /* It is authenticated and at home. */
 static void settle_in(struct conn *c, const char *id)
 {
@@ -235,6 +271,7 @@ static void settle_in(struct conn *c, const char *id)
         free_conn(c, "out of memory");
         return;
     }
+    m->tls12 += fl_tls_is_12(c->stream.ssl);
     fl_list_remove(&c->node);
     fl_list_push(&c->device->conns, &c->node);
     if (fl_broker_attach(m->broker, fl_slice_str(c->device->id), c, now(m), &c->attached, &ctx) !=
@@ -272,7 +309,11 @@ void fl_front_mqtt_welcome(struct fl_front_mqtt *mqtt, struct fl_front_mqtt_gues
     struct fl_context ctx = {0};
 
     c->mqtt = mqtt;
-    if (!fl_roster_admits(mqtt->config.roster, fl_slice_str(guest->id), fl_slice_str(c->serial)))
+    if (c->ws)
+        c->ws->room = &mqtt->websockets;
+    if (!fl_roster_admits(mqtt->config.roster, fl_slice_str(guest->id), fl_slice_str(c->serial)) ||
+        (fl_tls_is_12(c->stream.ssl) &&
+         !fl_roster_allows_tls12(mqtt->config.roster, fl_slice_str(guest->id))))
         free_conn(c, "it may not connect any more");
     else if (fl_stream_adopt(&c->stream, mqtt->config.loop, &ctx) != FL_OK)
         free_conn(c, ctx.text);
@@ -337,24 +378,34 @@ static bool give_one_up(void *self)
     return true;
 }
 
-static void on_accepted(void *self, const struct fl_accepted *accepted)
+static struct conn *make_conn(struct fl_front_mqtt *m, const char *peer)
 {
-    struct fl_front_mqtt *m = self;
     bool room =
         atomic_load_explicit(m->config.connections, memory_order_relaxed) < FL_LIMIT_CONNECTIONS ||
         give_one_up(m);
     struct conn *c = room ? calloc(1, sizeof *c) : NULL;
-    struct fl_context ctx = {0};
 
     if (!c) {
-        fl_log(FL_LOG_WARN, "mqtt", "%s: no room for another connection", accepted->peer);
-        (void)close(accepted->fd);
-        return;
+        fl_log(FL_LOG_WARN, "mqtt", "%s: no room for another connection", peer);
+        return NULL;
     }
     c->mqtt = m;
     c->flush.run = on_flush;
     fl_list_init(&c->stalled);
-    (void)fl_str_copy(c->peer, sizeof c->peer, accepted->peer);
+    (void)fl_str_copy(c->peer, sizeof c->peer, peer);
+    return c;
+}
+
+static void on_accepted(void *self, const struct fl_accepted *accepted)
+{
+    struct fl_front_mqtt *m = self;
+    struct conn *c = make_conn(m, accepted->peer);
+    struct fl_context ctx = {0};
+
+    if (!c) {
+        (void)close(accepted->fd);
+        return;
+    }
     if (fl_stream_open(&c->stream, m->config.loop, accepted->fd, m->tls, &stream_handler, c->peer,
                        &ctx) != FL_OK) {
         fl_log(FL_LOG_ERROR, "mqtt", "%s", ctx.text);
@@ -365,6 +416,30 @@ static void on_accepted(void *self, const struct fl_accepted *accepted)
     atomic_fetch_add_explicit(m->config.connections, 1, memory_order_relaxed);
     if (++m->arrivals >= STORM)
         fl_loop_set_timer(m->config.loop, &m->quiet, QUIET_MS);
+}
+
+void fl_front_mqtt_adopt(struct fl_front_mqtt *mqtt, struct fl_stream *stream, const char *peer)
+{
+    struct conn *c = make_conn(mqtt, peer);
+    struct fl_context ctx = {0};
+
+    if (!c)
+        return;
+    c->ws = malloc(sizeof *c->ws);
+    if (!c->ws) {
+        free(c);
+        return;
+    }
+    fl_mqtt_ws_init(c->ws, &mqtt->websockets);
+    if (fl_stream_move(stream, &c->stream, &stream_handler, c->peer, &ctx) != FL_OK) {
+        fl_log(FL_LOG_ERROR, "mqtt", "%s", ctx.text);
+        free(c->ws);
+        free(c);
+        return;
+    }
+    fl_list_push(&mqtt->strangers, &c->node);
+    atomic_fetch_add_explicit(mqtt->config.connections, 1, memory_order_relaxed);
+    on_opened(&c->stream);
 }
 
 /* --- what the broker asks --- */
@@ -459,10 +534,12 @@ static enum fl_error take(struct fl_front_mqtt *m, struct fl_slice device,
     if (publish->retain && publish->payload.size == 0)
         return FL_OK;
     error = take_readings(m, device, stream, publish, token, &ctx);
-    if (error)
+    if (error) {
         m->config.refused(m->config.self, device, "reading", publish->topic, ctx.text);
-    else
+        fl_broker_explain(m->broker, token, ctx.text);
+    } else {
         *kept = publish->qos > 0 && token != 0;
+    }
     return error;
 }
 
@@ -533,7 +610,12 @@ static bool send_batch(void *self, uint64_t batch, struct fl_slice records)
 static void settle(void *self, uint64_t token, enum fl_error error)
 {
     struct fl_front_mqtt *m = self;
+    struct fl_context ctx = {0};
 
+    if (error) {
+        (void)fl_fail(&ctx, error, "the hub could not store it: %s", fl_error_words(error));
+        fl_broker_explain(m->broker, token, ctx.text);
+    }
     fl_broker_settle(m->broker, token, reason_of(error), now(m));
 }
 
@@ -703,6 +785,7 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
     fl_broker_free(mqtt->broker);
     fl_readings_free(mqtt->readings);
     fl_map_free(&mqtt->devices);
+    fl_mqtt_ws_room_free(&mqtt->websockets);
     free(mqtt);
 }
 
@@ -753,6 +836,27 @@ uint32_t fl_front_mqtt_recheck(struct fl_front_mqtt *mqtt, struct fl_slice devic
         count++;
     }
     return count;
+}
+
+void fl_front_mqtt_recheck_tls(struct fl_front_mqtt *mqtt, struct fl_slice device)
+{
+    struct fl_map_node *node =
+        device.size ? fl_map_find(&mqtt->devices, device) : fl_map_next(&mqtt->devices, NULL);
+
+    while (node && mqtt->tls12 > 0) {
+        struct device *d = fl_container_of(node, struct device, node);
+        bool allowed = fl_roster_allows_tls12(mqtt->config.roster, fl_slice_str(d->id));
+
+        FL_LIST_EACH(item, &d->conns)
+        {
+            struct conn *c = fl_container_of(item, struct conn, node);
+
+            c->tls_over = !allowed && fl_tls_is_12(c->stream.ssl);
+            if (c->tls_over)
+                fl_loop_defer(mqtt->config.loop, &c->flush);
+        }
+        node = device.size ? NULL : fl_map_next(&mqtt->devices, node);
+    }
 }
 
 void fl_front_mqtt_stop(struct fl_front_mqtt *mqtt)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The MQTT listener of one worker: TLS streams with a device's certificate, each fed to the broker
- * and drained from it once a round. All connections of a device are at one worker, its home: who
- * comes in elsewhere is handed over as soon as its name is known. Every publish, subscribe and
- * delivery is authorised from the device's profile as it is now; readings are checked and
- * acknowledged only when the hub has them. While there is no room for readings, connections are not
- * read.
+ * The MQTT connections of one worker: TLS streams with a device's certificate, from a listener of
+ * its own or with WebSocket framing from HTTPS, each fed to the broker and drained from it once a
+ * round. All connections of a device are at one worker, its home: who comes in elsewhere is handed
+ * over as soon as its name is known. Every publish, subscribe and delivery is authorised from the
+ * device's profile as it is now; readings are checked and acknowledged only when the hub has them.
+ * While there is no room for readings, connections are not read.
  */
 #ifndef FL_FRONT_MQTT_H
 #define FL_FRONT_MQTT_H
@@ -65,6 +65,11 @@ void fl_front_mqtt_note(struct fl_front_mqtt *mqtt, unsigned from,
 void fl_front_mqtt_room(struct fl_front_mqtt *mqtt);
 void fl_front_mqtt_round(struct fl_front_mqtt *mqtt, bool busy);
 
+/* Takes over an open TLS stream whose client has shown a certificate and speaks WebSocket from now
+ * on (front/mqtt_upgrade); from there on it is a connection like any other. Without room for it the
+ * stream stays the caller's. */
+void fl_front_mqtt_adopt(struct fl_front_mqtt *mqtt, struct fl_stream *stream, const char *peer);
+
 /* The hub has gone: what it was told of sessions it has forgotten. */
 void fl_front_mqtt_hub_down(struct fl_front_mqtt *mqtt);
 /* The hub is there (again): it is told who is connected, and gets what it has not stored. */
@@ -90,6 +95,9 @@ void fl_front_mqtt_resumed(struct fl_front_mqtt *mqtt);
 /* On the worker's own thread, before it accepts anyone. */
 FL_MUST_USE enum fl_error fl_front_mqtt_join_log(struct fl_front_mqtt *mqtt,
                                                  struct fl_context *ctx);
+/* Ends connections with TLS 1.2 of this device (an empty name: of all) whose profile does not allow
+ * it any more. */
+void fl_front_mqtt_recheck_tls(struct fl_front_mqtt *mqtt, struct fl_slice device);
 
 /* The process ends: what was gathered is sent. */
 void fl_front_mqtt_stop(struct fl_front_mqtt *mqtt);

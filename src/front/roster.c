@@ -38,6 +38,7 @@ static struct profile *find_profile(const struct fl_roster *r, struct fl_slice n
 static void remove_profile(struct fl_roster *r, struct profile *p)
 {
     r->epoch++;
+    r->tls12 -= p->parsed.allows_tls12;
     fl_map_remove(&r->profiles, &p->node);
     fl_profile_free(&p->parsed);
     free(p);
@@ -72,6 +73,8 @@ enum fl_error fl_roster_profile(struct fl_roster *roster, const struct fl_msg_pr
         p->snapshot = roster->snapshot;
         error = fl_map_add(&roster->profiles, &p->node, fl_slice_str(p->name));
     }
+    if (!error)
+        roster->tls12 += p->parsed.allows_tls12;
     if (error) {
         fl_profile_free(&p->parsed);
         free(p);
@@ -218,6 +221,14 @@ bool fl_roster_knows(const struct fl_roster *roster, struct fl_slice device)
     return find_device(roster, device) != NULL;
 }
 
+bool fl_roster_allows_tls12(const struct fl_roster *roster, struct fl_slice device)
+{
+    const struct device *d = find_device(roster, device);
+    const struct profile *p = d ? find_profile(roster, d->profile) : NULL;
+
+    return p && p->parsed.allows_tls12;
+}
+
 bool fl_roster_admits(const struct fl_roster *roster, struct fl_slice device,
                       struct fl_slice serial)
 {
@@ -251,6 +262,7 @@ void fl_roster_free(struct fl_roster *roster)
         fl_profile_free(&p->parsed);
         free(p);
     }
+    roster->tls12 = 0;
     fl_map_free(&roster->devices);
     fl_map_free(&roster->profiles);
 }

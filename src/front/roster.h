@@ -17,6 +17,7 @@ struct fl_roster {
     struct fl_map devices;
     struct fl_map profiles;
     uint64_t snapshot; /* grows with each */
+    size_t tls12;      /* profiles that allow TLS 1.2 */
     uint64_t epoch;    /* grows with each change: what was learned before may not hold any more */
 };
 
@@ -47,6 +48,9 @@ int fl_roster_judge(const struct fl_roster *roster, const struct fl_cert_info *i
                     struct fl_context *ctx);
 
 bool fl_roster_knows(const struct fl_roster *roster, struct fl_slice device);
+/* True if the device's profile allows it TLS 1.2; whether it may connect is not asked. */
+bool fl_roster_allows_tls12(const struct fl_roster *roster, struct fl_slice device);
+
 /* True while the device may connect with this credential. */
 bool fl_roster_admits(const struct fl_roster *roster, struct fl_slice device,
                       struct fl_slice serial);

@@ -36,7 +36,7 @@ struct fl_workers {
 /* Whose thread this is. TLS tells of refusals without saying where. */
 static _Thread_local struct worker *here;
 
-enum kind { OPEN, LOG, GUEST, CHECK, CHECKED, FRAMES, HUB_DOWN, HUB_UP, DONE, FLUSH };
+enum kind { OPEN, LOG, GUEST, CHECK, CHECK_TLS, CHECKED, FRAMES, HUB_DOWN, HUB_UP, DONE, FLUSH };
 
 struct letter {
     struct fl_mail mail;
@@ -212,6 +212,9 @@ static void on_mail(void *self, unsigned index, struct fl_mail *mail)
     case CHECK:
         check_here(worker, letter);
         return;
+    case CHECK_TLS:
+        fl_front_mqtt_recheck_tls(worker->mqtt, fl_slice_str(letter->device));
+        break;
     case CHECKED:
         checked(w, letter);
         break;
@@ -345,6 +348,22 @@ void fl_workers_check(struct fl_workers *workers, uint64_t seq, struct fl_slice 
         workers->workers[0].mqtt, fl_slice_str(letter->device), letter->why, forget);
     checked(workers, letter);
     free(letter);
+}
+
+void fl_workers_check_tls(struct fl_workers *workers, struct fl_slice device)
+{
+    fl_front_mqtt_recheck_tls(workers->workers[0].mqtt, device);
+    for (unsigned i = 1; i < workers->config.count; i++) {
+        struct letter *letter = letter_new(CHECK_TLS, 0);
+
+        (void)fl_str_copy_slice(letter->device, sizeof letter->device, device);
+        post(workers, i, letter);
+    }
+}
+
+struct fl_front_mqtt *fl_workers_main(struct fl_workers *workers)
+{
+    return workers->workers[0].mqtt;
 }
 
 /* --- the module --- */

@@ -63,6 +63,12 @@ void fl_workers_readings_done(struct fl_workers *workers, uint64_t batch, enum f
 void fl_workers_check(struct fl_workers *workers, uint64_t seq, struct fl_slice device,
                       const char *why, bool forget, struct fl_msg_applied applied);
 
+/* Ends connections with TLS 1.2 of this device (an empty name: of all) whose profile does not allow
+ * it any more. */
+void fl_workers_check_tls(struct fl_workers *workers, struct fl_slice device);
+/* The main thread's own: gets who came by WebSocket. */
+struct fl_front_mqtt *fl_workers_main(struct fl_workers *workers);
+
 /* A refusal, by whichever worker; counted and told to the hub there. */
 void fl_workers_refused(struct fl_workers *workers, const struct fl_refused_session *session);
 

@@ -39,12 +39,13 @@ static json_t *profile_of(const struct fl_profile_record *record, bool with_text
 
     if (fl_profile_store_parse(record, &p, NULL) != FL_OK)
         return NULL;
-    body = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:o}", "name", p.name, "title", p.title,
-        "vendor", p.vendor, "model", p.model, "version", (json_int_t)p.version, "state", "signed",
-        "key_id", p.key_id, "publish", strings_of(p.publish, p.publish_count), "subscribe",
-        strings_of(p.subscribe, p.subscribe_count), "streams", streams_of(&p), "support_until",
-        p.support_until == FL_TIME_NEVER ? json_null() : fl_api_time(p.support_until));
+    body = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:s, s:o}", "name", p.name,
+                     "title", p.title, "vendor", p.vendor, "model", p.model, "version",
+                     (json_int_t)p.version, "state", "signed", "key_id", p.key_id, "publish",
+                     strings_of(p.publish, p.publish_count), "subscribe",
+                     strings_of(p.subscribe, p.subscribe_count), "streams", streams_of(&p), "tls",
+                     p.allows_tls12 ? "1.2" : "1.3", "support_until",
+                     p.support_until == FL_TIME_NEVER ? json_null() : fl_api_time(p.support_until));
     if (body && with_text)
         (void)json_object_set_new(body, "text", json_stringn((const char *)text.data, text.size));
     fl_profile_free(&p);

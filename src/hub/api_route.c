@@ -11,6 +11,7 @@ static const char *const outcome_kinds[] = {"quarantine", "release", "revoke",
                                             "retire",     "undo",    NULL};
 static const char *const credential_states[] = {"issued", "held", "revoked", "expired", NULL};
 static const char *const profile_states[] = {"signed", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const orders[] = {"asc", "desc", NULL};
 static const char *const health_states[] = {"ok", "degraded", NULL};
 
@@ -186,6 +187,7 @@ static const struct fl_api_field profile_fields[] = {
     {.name = "publish", .type = FL_API_STRINGS, REQUIRED},
     {.name = "subscribe", .type = FL_API_STRINGS, REQUIRED},
     {.name = "streams", .type = FL_API_OBJECTS, REQUIRED, .schema = "Stream"},
+    {.name = "tls", .type = FL_API_STRING, REQUIRED, .values = tls_versions},
     {.name = "support_until", .type = FL_API_TIME, REQUIRED, .nullable = true},
     {.name = "text", .type = FL_API_STRING},
     END};

@@ -8,20 +8,21 @@
 #include "codec/http.h"
 #include "io/clock.h"
 #include "io/listener.h"
-#include "io/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-/* waiting for a request -> HEAD -> BODY -> HANDLING -> ANSWERING -> waiting or FAREWELL. */
+/* waiting for a request -> HEAD -> BODY -> HANDLING -> ANSWERING -> waiting, FAREWELL, or UPGRADED
+ * until the next round gives it to its new owner. */
 #define STATES(X)                                                                                  \
     X(WAITING, 1U << HEAD | 1U << ANSWERING)                                                       \
     X(HEAD, 1U << BODY | 1U << HANDLING | 1U << ANSWERING)                                         \
     X(BODY, 1U << HANDLING | 1U << ANSWERING)                                                      \
     X(HANDLING, 1U << ANSWERING)                                                                   \
-    X(ANSWERING, 1U << WAITING | 1U << FAREWELL)                                                   \
+    X(ANSWERING, 1U << WAITING | 1U << FAREWELL | 1U << UPGRADED)                                  \
+    X(UPGRADED, 0)                                                                                 \
     X(FAREWELL, 0)
 
 enum state {
@@ -61,6 +62,7 @@ struct conn {
     struct fl_http_exchange *exchange; /* while HANDLING */
     bool keep_alive;
     bool head_only;
+    bool upgrades; /* it is answered with 101 */
     uint32_t uid;
     char peer[FL_LIMIT_ADDRESS];
 };
@@ -111,6 +113,12 @@ static void flush(struct conn *c)
     if (error || c->state != ANSWERING)
         return; /* when it has failed, `lost` follows */
     fl_buffer_free(&c->out);
+    if (c->upgrades) {
+        /* In a round of its own: whoever called may still hold on to the connection. */
+        move_to(c, UPGRADED);
+        fl_loop_set_timer(c->server->loop, &c->timer, 0);
+        return;
+    }
     if (!c->keep_alive) {
         move_to(c, FAREWELL);
         fl_loop_stop_timer(c->server->loop, &c->timer);
@@ -138,7 +146,7 @@ static void append_date(struct fl_buffer *out)
 static void compose(struct conn *c, const struct fl_http_response *r)
 {
     struct fl_buffer *out = &c->out;
-    bool bodiless = r->status == 204 || r->status == 304;
+    bool bodiless = r->status == 204 || r->status == 304 || c->upgrades;
 
     (void)fl_buffer_printf(out, "HTTP/1.1 %d %s\r\n", r->status, fl_http_status_words(r->status));
     append_date(out);
@@ -148,20 +156,24 @@ static void compose(struct conn *c, const struct fl_http_response *r)
         (void)fl_buffer_printf(out, "Content-Type: %s\r\n", r->content_type);
     if (!bodiless)
         (void)fl_buffer_printf(out, "Content-Length: %zu\r\n", r->content_type ? r->body.size : 0);
-    (void)fl_buffer_append_str(out, c->keep_alive ? "\r\n" : "Connection: close\r\n\r\n");
+    (void)fl_buffer_append_str(out,
+                               c->keep_alive || c->upgrades ? "\r\n" : "Connection: close\r\n\r\n");
     if (r->content_type && !bodiless && !c->head_only)
         (void)fl_buffer_append_slice(out, r->body);
 }
 
 static void answer(struct conn *c, const struct fl_http_response *response)
 {
+    fl_assert(response->status != 101 || c->server->handler.upgraded);
     move_to(c, ANSWERING);
     forget_request(c);
+    c->upgrades = response->status == 101;
     compose(c, response);
     if (c->out.failed) {
         fl_log(FL_LOG_ERROR, "http", "an answer of %zu bytes is too large", response->body.size);
         fl_buffer_clear(&c->out);
         c->keep_alive = false;
+        c->upgrades = false;
         compose(c, &(struct fl_http_response){.status = 500});
     }
     flush(c);
@@ -257,6 +269,8 @@ static void handle(struct conn *c)
     request.query = c->head->query;
     request.body = fl_buffer_slice(&c->body_bytes);
     request.tls = c->stream.ssl;
+    request.may_upgrade = c->server->handler.upgraded && !c->head_only && c->head->minor >= 1 &&
+                          fl_slice_is(c->head->method, "GET") && c->body_bytes.size == 0;
     request.head = c->head;
     c->server->handler.request(c->server->handler.self, exchange, &request);
 }
@@ -264,6 +278,17 @@ static void handle(struct conn *c)
 struct fl_slice fl_http_header(const struct fl_http_request *request, const char *name)
 {
     return fl_http_head_field(request->head, name);
+}
+
+size_t fl_http_header_count(const struct fl_http_request *request, const char *name)
+{
+    return fl_http_head_count(request->head, name);
+}
+
+bool fl_http_header_lists(const struct fl_http_request *request, const char *name,
+                          const char *token)
+{
+    return fl_http_head_lists(request->head, name, token);
 }
 
 static void begin_body(struct conn *c)
@@ -375,10 +400,13 @@ static void on_timer(struct fl_timer *timer)
 {
     struct conn *c = fl_container_of(timer, struct conn, timer);
 
-    if (c->state == HEAD || c->state == BODY)
+    if (c->state == HEAD || c->state == BODY) {
         refuse(c, 408, "the request did not come within its time");
-    else
-        free_conn(c); /* idle, or an answer that is not read */
+        return;
+    }
+    if (c->state == UPGRADED)
+        c->server->handler.upgraded(c->server->handler.self, &c->stream, c->peer);
+    free_conn(c); /* idle, an answer that is not read, or given away */
 }
 
 static const struct fl_stream_handler stream_handler = {

@@ -9,9 +9,7 @@
 #define FL_IO_HTTP_SERVER_H
 
 #include "base/buffer.h"
-#include "io/loop.h"
-
-#include <openssl/ssl.h>
+#include "io/stream.h"
 
 struct fl_http_request {
     struct fl_slice method; /* "GET", also for HEAD, whose answer is sent without its body */
@@ -21,11 +19,16 @@ struct fl_http_request {
     SSL *tls;          /* NULL on a Unix socket */
     const char *peer;  /* "192.0.2.1:4711" or "local" */
     uint32_t peer_uid; /* of a Unix socket's other side */
+    bool may_upgrade;  /* it may be answered with 101: a GET of HTTP/1.1 without a body */
     const void *head;  /* for fl_http_header */
 };
 
 /* Names without regard to case; empty when absent. */
 struct fl_slice fl_http_header(const struct fl_http_request *request, const char *name);
+/* How often it is there; whether the lists of that name have this token. */
+size_t fl_http_header_count(const struct fl_http_request *request, const char *name);
+bool fl_http_header_lists(const struct fl_http_request *request, const char *name,
+                          const char *token);
 
 /* An exchange stays valid until it is answered; answering one whose connection has gone is
  * harmless. */
@@ -42,6 +45,9 @@ struct fl_http_handler {
     /* The request's slices live until it returns. It must lead to exactly one fl_http_answer. */
     void (*request)(void *self, struct fl_http_exchange *exchange,
                     const struct fl_http_request *request);
+    /* 101 was answered and sent: the connection speaks another protocol now. Its new owner takes
+     * the stream inside (fl_stream_move), or it is closed. NULL: no request may upgrade. */
+    void (*upgraded)(void *self, struct fl_stream *stream, const char *peer);
     void *self;
 };
 

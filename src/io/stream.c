@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/stream.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "io/tls.h"
@@ -292,25 +293,36 @@ static void on_timer(struct fl_timer *timer)
     }
 }
 
+static void set_up(struct fl_stream *s, struct fl_loop *loop,
+                   const struct fl_stream_handler *handler, const char *peer)
+{
+    s->loop = loop;
+    s->handler = handler;
+    s->peer = peer;
+    s->watch.ready = on_ready;
+    s->timer.fired = on_timer;
+    s->read_on.run = on_read_on;
+}
+
+static void listen_to_bio(struct fl_stream *s)
+{
+    if (!s->ssl)
+        return;
+    BIO_set_callback_ex(SSL_get_rbio(s->ssl), on_bio);
+    BIO_set_callback_arg(SSL_get_rbio(s->ssl), (char *)s);
+}
+
 enum fl_error fl_stream_open(struct fl_stream *stream, struct fl_loop *loop, int fd, SSL_CTX *tls,
                              const struct fl_stream_handler *handler, const char *peer,
                              struct fl_context *ctx)
 {
     enum fl_error error = FL_OK;
 
-    stream->loop = loop;
-    stream->handler = handler;
-    stream->peer = peer;
-    stream->watch.ready = on_ready;
-    stream->timer.fired = on_timer;
-    stream->read_on.run = on_read_on;
+    set_up(stream, loop, handler, peer);
     stream->rest = FL_BUFFER(READ_SIZE);
     if (tls)
         error = fl_tls_accept(tls, fd, &stream->ssl, ctx);
-    if (stream->ssl) {
-        BIO_set_callback_ex(SSL_get_rbio(stream->ssl), on_bio);
-        BIO_set_callback_arg(SSL_get_rbio(stream->ssl), (char *)stream);
-    }
+    listen_to_bio(stream);
     if (!error)
         error = fl_loop_add(loop, &stream->watch, fd, ctx);
     if (error) {
@@ -343,6 +355,39 @@ enum fl_error fl_stream_adopt(struct fl_stream *stream, struct fl_loop *loop,
     if (!error)
         fl_loop_defer(loop, &stream->read_on);
     return error;
+}
+
+enum fl_error fl_stream_move(struct fl_stream *from, struct fl_stream *to,
+                             const struct fl_stream_handler *handler, const char *peer,
+                             struct fl_context *ctx)
+{
+    int fd = from->watch.fd;
+    enum fl_error error = FL_OK;
+
+    fl_assert(from->state == FL_STREAM_OPEN && !from->gone);
+    set_up(to, from->loop, handler, peer);
+    to->state = FL_STREAM_OPEN;
+    to->ssl = from->ssl;
+    to->rest = from->rest;
+    to->blocked = from->blocked;
+    to->ended = from->ended;
+    to->failed = from->failed;
+    listen_to_bio(to);
+    fl_loop_stop_timer(from->loop, &from->timer);
+    fl_loop_undefer(&from->read_on);
+    fl_loop_remove(from->loop, &from->watch);
+    from->ssl = NULL;
+    from->rest = FL_BUFFER(READ_SIZE);
+    from->state = FL_STREAM_CLOSED;
+    error = fl_loop_add(to->loop, &to->watch, fd, ctx);
+    if (error) {
+        to->watch.fd = fd;
+        fl_stream_close(to);
+        return error;
+    }
+    /* What has come is there already, and no event will say so. */
+    fl_loop_defer(to->loop, &to->read_on);
+    return FL_OK;
 }
 
 void fl_stream_pause(struct fl_stream *stream)

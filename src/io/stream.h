@@ -74,6 +74,13 @@ FL_MUST_USE enum fl_error fl_stream_write(struct fl_stream *stream, struct fl_bu
 FL_MUST_USE enum fl_error fl_stream_write_some(struct fl_stream *stream, struct fl_buffer *out,
                                                size_t most);
 
+/* Hands an open connection to another owner, who keeps it in `to` (zero-initialised): what was
+ * received and not taken is offered to `handler` from the loop, never from inside this call; `from`
+ * is closed. Not inside a handler of `from`. On failure both are, and the connection is gone. */
+FL_MUST_USE enum fl_error fl_stream_move(struct fl_stream *from, struct fl_stream *to,
+                                         const struct fl_stream_handler *handler, const char *peer,
+                                         struct fl_context *ctx);
+
 /* Says that nothing more comes, and drops what still arrives until the other side has ended too
  * (`lost`) or a second has passed: what was written before is not destroyed by a reset. */
 void fl_stream_finish(struct fl_stream *stream);

@@ -16,7 +16,14 @@ struct fl_tls {
     struct fl_tls_config config;
     struct fl_tls_sessions sessions;
     uint8_t alpn[32]; /* size and name */
+    bool offers_12;
 };
+
+/* What of TLS 1.2 is as good as 1.3: ephemeral keys and authenticated encryption. Our certificates
+ * are of P-256. */
+#define CIPHERS_12                                                                                 \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"   \
+    "ECDHE-ECDSA-AES128-CCM:ECDHE-ECDSA-AES256-CCM"
 
 /* What is known of the other side of one connection. */
 struct peer {
@@ -82,16 +89,22 @@ static const char *words_of(const struct peer *peer)
     return peer->words ? peer->words : "out of memory";
 }
 
-static int ask_host(const struct fl_tls *tls, struct peer *peer)
+bool fl_tls_is_12(const SSL *ssl)
 {
+    return SSL_version(ssl) < TLS1_3_VERSION;
+}
+
+static int ask_host(const SSL *ssl, struct peer *peer)
+{
+    const struct fl_tls_host *host = &tls_of(ssl)->config.host;
     struct fl_context ctx = {0};
-    int verdict = tls->config.host.judge(tls->config.host.self, &peer->info, &ctx);
+    int verdict = host->judge(host->self, &peer->info, fl_tls_is_12(ssl), &ctx);
 
     return verdict == X509_V_OK ? verdict : refuse(peer, verdict, ctx.text);
 }
 
 /* Reads the certificate anew and asks the host. */
-static int judge(const struct fl_tls *tls, struct peer *peer, X509 *certificate)
+static int judge(const SSL *ssl, struct peer *peer, X509 *certificate)
 {
     struct fl_context ctx = {0};
 
@@ -102,7 +115,7 @@ static int judge(const struct fl_tls *tls, struct peer *peer, X509 *certificate)
         return refuse(peer, X509_V_ERR_CERT_REJECTED, "not a device's certificate");
     peer->known = true;
     peer->read = certificate;
-    return ask_host(tls, peer);
+    return ask_host(ssl, peer);
 }
 
 /* OpenSSL asks once for each certificate of the chain, the client's own last. */
@@ -121,7 +134,7 @@ static int on_verify(int ok, X509_STORE_CTX *store)
     }
     if (X509_STORE_CTX_get_error_depth(store) > 0)
         return 1;
-    verdict = judge(tls_of(ssl), peer, leaf);
+    verdict = judge(ssl, peer, leaf);
     X509_STORE_CTX_set_error(store, verdict);
     return verdict == X509_V_OK;
 }
@@ -159,9 +172,9 @@ enum fl_error fl_tls_judge(SSL *ssl, const char *peer_name, struct fl_context *c
     else if (SSL_get_verify_result(ssl) != X509_V_OK)
         (void)refuse(peer, X509_V_ERR_CERT_REJECTED, "the certificate was not verified");
     else if (peer->known && peer->read == certificate)
-        (void)ask_host(tls, peer); /* read in this handshake, or when its session began */
+        (void)ask_host(ssl, peer); /* read in this handshake, or when its session began */
     else
-        (void)judge(tls, peer, certificate);
+        (void)judge(ssl, peer, certificate);
     if (peer->refused) {
         tell_refused(ssl, peer_name, peer, words_of(peer));
         return fl_fail(ctx, FL_EDENIED, "refused: %s", words_of(peer));
@@ -234,8 +247,8 @@ static SSL_SESSION *on_find_session(SSL *ssl, const unsigned char *id, int size,
     if (!session)
         return NULL;
     /* Refused here, the client falls back to a full handshake and is told why by its alert. */
-    if (is_over_age(session) ||
-        tls->config.host.judge(tls->config.host.self, &info, &ctx) != X509_V_OK) {
+    if (is_over_age(session) || tls->config.host.judge(tls->config.host.self, &info,
+                                                       fl_tls_is_12(ssl), &ctx) != X509_V_OK) {
         fl_tls_sessions_remove(&tls->sessions, fl_slice(id, (size_t)size));
         SSL_SESSION_free(session);
         return NULL;
@@ -306,6 +319,37 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size,
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* Will it be TLS 1.2? Of older ones OpenSSL itself wants nothing. */
+static bool comes_with_12(SSL *ssl)
+{
+    const unsigned char *versions = NULL;
+    size_t size = 0;
+
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &versions, &size) != 1)
+        return SSL_client_hello_get0_legacy_version(ssl) >= TLS1_2_VERSION;
+    /* One octet of size and versions of two octets each (RFC 8446 section 4.2.1). */
+    for (size_t i = 1; i + 1 < size; i += 2)
+        if (versions[i] == TLS1_3_VERSION >> 8 && versions[i + 1] == (TLS1_3_VERSION & 0xFF))
+            return false;
+    return true;
+}
+
+/* OpenSSL can use the extended master secret and cannot demand it. */
+static int on_client_hello(SSL *ssl, int *alert, void *self)
+{
+    const struct fl_tls *tls = self;
+    const unsigned char *data = NULL;
+    size_t size = 0;
+
+    if (!tls->offers_12 || !comes_with_12(ssl) ||
+        SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_extended_master_secret, &data, &size) == 1)
+        return SSL_CLIENT_HELLO_SUCCESS;
+    (void)refuse(peer_of(ssl), X509_V_ERR_APPLICATION_VERIFICATION,
+                 "TLS 1.2 without the extended master secret (RFC 7627)");
+    *alert = SSL_AD_HANDSHAKE_FAILURE;
+    return SSL_CLIENT_HELLO_ERROR;
+}
+
 static void set_up_sessions(struct fl_tls *tls)
 {
     SSL_CTX *context = tls->context;
@@ -334,6 +378,7 @@ static enum fl_error set_up(struct fl_tls *tls, struct fl_context *ctx)
     tls->alpn[0] = (uint8_t)alpn;
     memcpy(tls->alpn + 1, config->alpn, alpn);
     if (SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
+        SSL_CTX_set_cipher_list(context, CIPHERS_12) != 1 ||
         SSL_CTX_set1_groups_list(context, "X25519:P-256") != 1 ||
         SSL_CTX_set_session_id_context(context, (const unsigned char *)config->name,
                                        (unsigned int)strlen(config->name)) != 1 ||
@@ -346,10 +391,13 @@ static enum fl_error set_up(struct fl_tls *tls, struct fl_context *ctx)
     (void)SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(context, 1);
+    /* No SHA-1 and no short keys, however OpenSSL was built. */
+    SSL_CTX_set_security_level(context, 2);
     SSL_CTX_set_max_cert_list(context, FL_LIMIT_CHAIN);
     SSL_CTX_set_verify_depth(context, 3);
     SSL_CTX_set_verify(context, verify, on_verify);
     SSL_CTX_set_alpn_select_cb(context, on_alpn, tls);
+    SSL_CTX_set_client_hello_cb(context, on_client_hello, tls);
     set_up_sessions(tls);
     return FL_OK;
 }
@@ -449,6 +497,16 @@ enum fl_error fl_tls_set_identity(struct fl_tls *tls, EVP_PKEY *key, struct fl_s
     X509_free(issuer);
     X509_free(leaf);
     return error;
+}
+
+enum fl_error fl_tls_offer_12(struct fl_tls *tls, bool offered, struct fl_context *ctx)
+{
+    int oldest = offered ? TLS1_2_VERSION : TLS1_3_VERSION;
+
+    if (SSL_CTX_set_min_proto_version(tls->context, oldest) != 1)
+        return fl_crypto_fail(ctx, "tls: offer TLS 1.2");
+    tls->offers_12 = offered;
+    return FL_OK;
 }
 
 enum fl_error fl_tls_accept(SSL_CTX *context, int fd, SSL **ssl, struct fl_context *ctx)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The server side of TLS 1.3: one fl_tls per listener. A client certificate is verified by OpenSSL
+ * The server side of TLS 1.3, and of 1.2 while it is offered (fl_tls_offer_12): one fl_tls per
+ * listener. A client certificate is verified by OpenSSL
  * against our two CAs and then judged by the host: in the handshake, so that a refusal is a proper
  * TLS alert, when a session is to be resumed, and again after every handshake, resumed or not.
  * Resumable sessions are kept here and never in tickets, so that those of one device can be
@@ -19,9 +20,9 @@
 struct fl_tls;
 
 struct fl_tls_host {
-    /* May the holder of this certificate come in now? X509_V_OK, or the X509_V_ERR_ whose alert is
-     * sent, with words in `ctx`. */
-    int (*judge)(void *self, const struct fl_cert_info *info, struct fl_context *ctx);
+    /* May the holder of this certificate come in now, with TLS 1.2 when `tls12`? X509_V_OK, or the
+     * X509_V_ERR_ whose alert is sent, with words in `ctx`. */
+    int (*judge)(void *self, const struct fl_cert_info *info, bool tls12, struct fl_context *ctx);
     /* Someone was refused for the certificate they showed, or showed none. `info` is NULL when the
      * certificate was not one of ours. */
     void (*refused)(void *self, const char *peer, const struct fl_cert_info *info, bool resumed,
@@ -51,6 +52,13 @@ FL_MUST_USE enum fl_error fl_tls_set_trust(struct fl_tls *tls, struct fl_slice i
 FL_MUST_USE enum fl_error fl_tls_set_identity(struct fl_tls *tls, EVP_PKEY *key,
                                               struct fl_slice certificate, struct fl_slice issuing,
                                               struct fl_context *ctx);
+
+/* Offers TLS 1.2 too, or not any more (the default): ECDHE and AEAD only, extended master secret
+ * required (RFC 7627), no renegotiation, no tickets. For connections to come. Nothing older, ever.
+ */
+FL_MUST_USE enum fl_error fl_tls_offer_12(struct fl_tls *tls, bool offered, struct fl_context *ctx);
+/* True if the connection has agreed to TLS 1.2. */
+bool fl_tls_is_12(const SSL *ssl);
 
 /* Forgets the resumable sessions of a device; returns how many there were. */
 uint32_t fl_tls_drop(struct fl_tls *tls, struct fl_slice device);

@@ -2,6 +2,7 @@
 #include "proto/mqtt_session.h"
 
 #include "base/assert.h"
+#include "base/str.h"
 
 #include <stdlib.h>
 
@@ -33,6 +34,20 @@ void fl_mqtt_session_init(struct fl_mqtt_session *s, fl_time_t now)
     fl_mqtt_framer_init(&s->framer);
 }
 
+/* The words for this receipt, out of the list; NULL: none. */
+static struct fl_mqtt_words *take_words(struct fl_mqtt_session *s, uint16_t sequence)
+{
+    struct fl_mqtt_words **at = &s->words;
+    struct fl_mqtt_words *found = NULL;
+
+    while (*at && (*at)->sequence != sequence)
+        at = &(*at)->next;
+    found = *at;
+    if (found)
+        *at = found->next;
+    return found;
+}
+
 void fl_mqtt_session_free(struct fl_mqtt_session *s)
 {
     fl_buffer_free(&s->out);
@@ -41,6 +56,8 @@ void fl_mqtt_session_free(struct fl_mqtt_session *s)
     fl_mqtt_alias_free(&s->told);
     free(s->receipts);
     s->receipts = NULL;
+    while (s->words)
+        free(take_words(s, s->words->sequence));
 }
 
 void fl_mqtt_session_close(struct fl_mqtt_session *s, const char *why)
@@ -313,10 +330,46 @@ const struct fl_mqtt_receipt *fl_mqtt_session_owes(const struct fl_mqtt_session 
     return NULL;
 }
 
+void fl_mqtt_session_explain(struct fl_mqtt_session *s, uint16_t sequence, const char *words)
+{
+    size_t size = strlen(words);
+    struct fl_mqtt_words *kept = NULL;
+
+    if (s->version != FL_MQTT_5 || !s->peer_wants_problems ||
+        !fl_mqtt_session_receipt(s, sequence) || !fl_mqtt_text_valid(fl_slice_str(words)))
+        return;
+    size = size < FL_LIMIT_REASON ? size : FL_LIMIT_REASON;
+    kept = malloc(sizeof *kept + size + 1);
+    if (!kept)
+        return; /* the reason code says it without words */
+    (void)fl_str_copy(kept->text, size + 1, words);
+    kept->sequence = sequence;
+    kept->next = s->words;
+    s->words = kept;
+}
+
+/* With the reason in words if they fit what the client takes. */
+static enum fl_error send_refusal(struct fl_mqtt_session *s, struct fl_mqtt_packet *packet,
+                                  uint16_t sequence)
+{
+    struct fl_mqtt_words *words = take_words(s, sequence);
+    enum fl_error error = FL_ELIMIT;
+
+    if (words && packet->as.ack.reason >= 0x80) {
+        FL_MQTT_SET(&packet->properties, reason_string, fl_slice_str(words->text));
+        error = fl_mqtt_session_send(s, packet);
+        packet->properties.has = 0;
+    }
+    free(words);
+    return error == FL_ELIMIT ? fl_mqtt_session_send(s, packet) : error;
+}
+
 /* False: the connection has ended over it. */
 static bool send_receipt(struct fl_mqtt_session *s, const struct fl_mqtt_receipt *receipt)
 {
     struct fl_mqtt_packet packet = {.type = receipt->qos == 2 ? FL_MQTT_PUBREC : FL_MQTT_PUBACK};
+    uint16_t sequence = s->receipt_first;
+    enum fl_error error = FL_OK;
 
     packet.as.ack.packet_id = receipt->packet_id;
     packet.as.ack.reason = receipt->reason;
@@ -324,7 +377,8 @@ static bool send_receipt(struct fl_mqtt_session *s, const struct fl_mqtt_receipt
         s->unreleased++;
     s->receipt_first++;
     s->receipt_count--;
-    if (fl_mqtt_session_send(s, &packet) == FL_OK)
+    error = s->words ? send_refusal(s, &packet, sequence) : fl_mqtt_session_send(s, &packet);
+    if (error == FL_OK)
         return true;
     fl_mqtt_session_close(s, "an acknowledgement cannot be sent");
     return false;

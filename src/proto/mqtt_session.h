@@ -30,6 +30,13 @@ struct fl_mqtt_receipt {
     bool settled;
 };
 
+/* Why a publish is refused, until its receipt leaves. */
+struct fl_mqtt_words {
+    struct fl_mqtt_words *next;
+    uint16_t sequence;
+    char text[];
+};
+
 struct fl_mqtt_session {
     enum fl_mqtt_phase phase;
     enum fl_mqtt_version version;
@@ -48,6 +55,7 @@ struct fl_mqtt_session {
     uint16_t receipt_count;
     uint16_t unreleased; /* MQTT 5: PUBREC sent and PUBREL not yet come, on this connection */
     struct fl_mqtt_receipt *receipts; /* a ring of FL_LIMIT_MQTT_INFLIGHT, made when needed */
+    struct fl_mqtt_words *words;      /* of receipts that are refusals; NULL nearly always */
     const char *why;                  /* it ended; for the log */
 };
 
@@ -95,6 +103,10 @@ const struct fl_mqtt_receipt *fl_mqtt_session_owes(const struct fl_mqtt_session 
  * failure to keep a message ends the connection if `must_know`. */
 void fl_mqtt_session_settle(struct fl_mqtt_session *s, uint16_t sequence, uint8_t reason,
                             bool must_know);
+/* What a receipt that is not settled yet will say if it is a refusal: at most FL_LIMIT_REASON
+ * octets of UTF-8. Nothing happens when the client does not want to know or cannot be told (3.1.1).
+ */
+void fl_mqtt_session_explain(struct fl_mqtt_session *s, uint16_t sequence, const char *words);
 /* PUBREL came for a publish that this connection acknowledged by PUBREC: its place in the receive
  * maximum is free again. */
 void fl_mqtt_session_released(struct fl_mqtt_session *s);

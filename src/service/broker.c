@@ -343,6 +343,14 @@ struct fl_broker_conn *fl_broker_conn_of(const struct fl_broker *broker, uint64_
     return broker->slots[slot].conn;
 }
 
+void fl_broker_explain(struct fl_broker *broker, uint64_t token, const char *words)
+{
+    struct fl_broker_conn *conn = fl_broker_conn_of(broker, token);
+
+    if (conn)
+        fl_mqtt_session_explain(&conn->mqtt, (uint16_t)token, words);
+}
+
 void fl_broker_settle(struct fl_broker *broker, uint64_t token, uint8_t reason, fl_time_t now)
 {
     struct fl_broker_conn *conn = fl_broker_conn_of(broker, token);

@@ -40,7 +40,8 @@ enum fl_broker_verdict {
 };
 
 /* output and close may call any verb but fl_broker_free. Inside the others the host may call
- * fl_broker_settle and nothing else. `peer` must be valid until fl_broker_detach has returned. */
+ * fl_broker_settle and fl_broker_explain and nothing else. `peer` must be valid until
+ * fl_broker_detach has returned. */
 struct fl_broker_host {
     /* May this connection's device do this now? Asked for every publish, subscribe and delivery. */
     bool (*may)(void *self, void *peer, enum fl_broker_right right, struct fl_slice topic);
@@ -101,6 +102,10 @@ void fl_broker_drained(struct fl_broker_conn *conn, fl_time_t now);
 /* Acknowledges a kept publish with an MQTT 5 reason code (0: success; with 3.1.1 a failure closes
  * the connection, so that the client sends again). */
 void fl_broker_settle(struct fl_broker *broker, uint64_t token, uint8_t reason, fl_time_t now);
+
+/* What the client of a publish that is not settled yet is told besides the reason code, should it
+ * be refused: for whoever develops the device. From inside `publish` too; MQTT 5. */
+void fl_broker_explain(struct fl_broker *broker, uint64_t token, const char *words);
 
 /* Ends the device's live connections now, with DISCONNECT `reason` (MQTT 5); its will is not
  * published. `forget`: its sessions and queues go too. Returns how many connections were ended. */

@@ -207,6 +207,17 @@ static uint8_t judge_publish(struct fl_broker_conn *conn, const struct fl_broker
     return 0;
 }
 
+/* The same for whoever develops the device. */
+static const char *words_of(uint8_t reason)
+{
+    if (reason == FL_MQTT_NOT_AUTHORIZED)
+        return "the device's profile does not allow publishing to this topic";
+    if (reason == FL_MQTT_TOPIC_INVALID)
+        return "the topic has more bytes or levels than the hub takes";
+    return reason == FL_MQTT_QUOTA ? "the device has as many retained messages as it may"
+                                   : fl_mqtt_reason_words(reason);
+}
+
 /* The receipt of a publish of QoS 1 or 2. False: there is nothing more to do with it. */
 static bool take_receipt(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
                          enum fl_broker_claim *claim, uint16_t *sequence)
@@ -225,6 +236,9 @@ static bool take_receipt(struct fl_broker_conn *conn, const struct fl_mqtt_packe
         fl_broker_end(conn, FL_MQTT_SERVER_BUSY, "out of memory");
         return false;
     }
+    if (*claim == FL_BROKER_CLAIM_CLASH)
+        fl_mqtt_session_explain(&conn->mqtt, *sequence,
+                                "the packet identifier is in use by another publish");
     if (*claim == FL_BROKER_CLAIM_CLASH || *claim == FL_BROKER_CLAIM_DONE) {
         fl_broker_receipt_settle(
             conn, *sequence, *claim == FL_BROKER_CLAIM_CLASH ? FL_MQTT_PACKET_ID_IN_USE : 0, false);
@@ -233,6 +247,8 @@ static bool take_receipt(struct fl_broker_conn *conn, const struct fl_mqtt_packe
     /* Before anybody sees it: what cannot be remembered cannot be had exactly once. */
     if (qos == 2 && !fl_broker_received_ask(conn->broker, conn->session, packet_id)) {
         refused(conn, "publish", packet->as.publish.topic, FL_MQTT_QUOTA);
+        fl_mqtt_session_explain(&conn->mqtt, *sequence,
+                                "too many publishes of QoS 2 wait for PUBREL");
         fl_broker_receipt_settle(conn, *sequence, FL_MQTT_QUOTA, true);
         return false;
     }
@@ -271,6 +287,8 @@ static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
     reason = judge_publish(conn, &input);
     if (reason) {
         refused(conn, "publish", input.topic, reason);
+        if (input.qos)
+            fl_mqtt_session_explain(&conn->mqtt, sequence, words_of(reason));
     } else {
         reason = FL_MQTT_IMPLEMENTATION;
         verdict = broker->host.publish(broker->host.self, conn->peer, &publish,
@@ -358,14 +376,39 @@ static size_t count_filters(const struct fl_mqtt_packet *packet)
     return count;
 }
 
+/* Why the first filter that was refused was, for whoever develops the device; empty: none was. */
+static void explain_subscribe(const uint8_t *reasons, size_t count, char *to, size_t size)
+{
+    size_t first = 0;
+
+    to[0] = 0;
+    while (first < count && reasons[first] < 0x80)
+        first++;
+    if (first == count)
+        return;
+    (void)snprintf(to, size, "filter %zu: %s", first + 1,
+                   reasons[first] == FL_MQTT_NOT_AUTHORIZED
+                       ? "the device's profile does not allow subscribing to all it matches"
+                       : fl_mqtt_reason_words(reasons[first]));
+}
+
 static void answer_subscribe(struct fl_broker_conn *conn, const struct fl_mqtt_packet *packet,
                              const uint8_t *reasons, size_t count)
 {
     struct fl_mqtt_packet answer = {.type = packet->type == FL_MQTT_SUBSCRIBE ? FL_MQTT_SUBACK
                                                                               : FL_MQTT_UNSUBACK};
+    char words[128] = "";
 
     answer.as.suback.packet_id = packet->as.subscribe.packet_id;
     answer.as.suback.reasons = fl_slice(reasons, count);
+    if (packet->type == FL_MQTT_SUBSCRIBE && conn->mqtt.peer_wants_problems)
+        explain_subscribe(reasons, count, words, sizeof words);
+    if (words[0]) {
+        FL_MQTT_SET(&answer.properties, reason_string, fl_slice_str(words));
+        if (fl_mqtt_session_send(&conn->mqtt, &answer) == FL_OK)
+            return;
+        answer.properties.has = 0; /* without words it may fit what the client takes */
+    }
     if (fl_mqtt_session_send(&conn->mqtt, &answer) != FL_OK)
         fl_broker_end(conn, FL_MQTT_PACKET_TOO_LARGE, "the answer is larger than the client takes");
 }

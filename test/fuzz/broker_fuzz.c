@@ -47,6 +47,8 @@ static enum fl_broker_verdict publish(void *self, void *peer,
     *reason = FL_MQTT_QUOTA;
     if (token)
         world->token = token;
+    if (message->payload.size % 2)
+        fl_broker_explain(world->broker, token, "no");
     return (enum fl_broker_verdict)(world->verdicts++ % 3);
 }
 

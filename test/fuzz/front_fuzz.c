@@ -40,6 +40,15 @@ static void check_json(struct fl_slice in)
     fl_buffer_free(&twice);
 }
 
+/* What is the hub's own origin is "https://", one of its hosts, and its port. */
+static void check_origin(struct fl_slice in)
+{
+    static const struct fl_mqtt_upgrade upgrade = {.hosts = "hub.example ::1", .port = 443};
+
+    if (fl_mqtt_upgrade_is_own(&upgrade, in))
+        fl_assert(in.size >= sizeof "https://::1" - 1 && memcmp(in.data, "https://", 8) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *allow = NULL;
@@ -48,5 +57,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fl_assert(data[0] == '/');
     check_enrolment(fl_slice(data, size));
     check_json(fl_slice(data, size));
+    check_origin(fl_slice(data, size));
     return 0;
 }

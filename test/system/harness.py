@@ -215,10 +215,11 @@ class Mqtt:
         self.context = context or credential.context()
         self.inbox, self.packet_id = b"", 0
         self.messages, self.acks = [], {}
-        raw = socket.create_connection(("127.0.0.1", credential.hub.mqtt_port), timeout=timeout)
+        raw = socket.create_connection(("127.0.0.1", self.port(credential.hub)), timeout=timeout)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self.tls = self.context.wrap_socket(raw, server_hostname="localhost", session=session)
+            self.tls = self.carry(self.tls)
             self.send(0x10, self.string("MQTT") + bytes([version, 2 if clean else 0]) + struct.pack(">H", keep_alive) +
                       (b"\x05\x11" + struct.pack(">I", expiry) if version == 5 else b"") + self.string(client_id or credential.id))
             kind, body = self.receive()
@@ -230,6 +231,14 @@ class Mqtt:
             self.close()
             raise Refused(f"CONNACK {body.hex()}")
         self.session_present = body[0] & 1
+
+    @staticmethod
+    def port(hub):
+        return hub.mqtt_port
+
+    def carry(self, tls):
+        """What MQTT's bytes go through."""
+        return tls
 
     @staticmethod
     def string(text):
@@ -328,6 +337,105 @@ class Mqtt:
             self.tls.close()
         except OSError:
             pass
+
+
+class WebSocket:
+    """A small blocking WebSocket client over TLS that looks like a socket to Mqtt."""
+
+    REQUEST = ("GET /mqtt HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: keep-alive, Upgrade",
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: mqttv3.1, mqtt")
+
+    def __init__(self, tls, upgrade=True):
+        self.tls, self.inbox, self.payload, self.frames, self.controls, self.close_code = tls, b"", b"", [], [], None
+        self.reason = ""
+        if upgrade:
+            tls.sendall(("\r\n".join(self.REQUEST) + "\r\n\r\n").encode())
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                byte = tls.recv(1)
+                if not byte:
+                    raise EOFError("closed during the handshake")
+                head += byte
+            if not head.startswith(b"HTTP/1.1 101 ") or b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" not in head:
+                raise EOFError(head.decode())
+            self.head = head.decode()
+
+    @staticmethod
+    def frame(payload, opcode=2, final=True, mask=b"\x37\xfa\x21\x3d"):
+        size = len(payload)
+        long = struct.pack(">BH", 126, size) if size < 65536 else struct.pack(">BQ", 127, size)
+        head = bytes([opcode | (128 if final else 0)]) + (bytes([size]) if size < 126 else long)
+        key = (mask * (size // 4 + 1))[:size]
+        return bytes([head[0], head[1] | 128]) + head[2:] + mask + (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
+
+    def sendall(self, data):
+        self.tls.sendall(self.frame(data))
+
+    def need(self, count):
+        while len(self.inbox) < count:
+            data = self.tls.recv(65536)
+            if not data:
+                raise EOFError("closed by the hub")
+            self.inbox += data
+
+    def read_frame(self):
+        """(opcode, payload) of one frame."""
+        self.need(2)
+        at, size = 2, self.inbox[1]
+        if size & 128:
+            raise AssertionError("a server's frame is masked")
+        if size > 125:
+            at += 2 if size == 126 else 8
+            self.need(at)
+            size = int.from_bytes(self.inbox[2:at], "big")
+        self.need(at + size)
+        first, payload = self.inbox[0], self.inbox[at:at + size]
+        self.inbox = self.inbox[at + size:]
+        if first & 0xF0 != 0x80:
+            raise AssertionError(f"first octet {first:#x}")
+        self.frames.append((first & 15, size))
+        return first & 15, payload
+
+    def recv(self, count):
+        while not self.payload:
+            opcode, payload = self.read_frame()
+            if opcode == 2:
+                self.payload = payload
+            elif opcode == 8:
+                self.close_code, self.reason = int.from_bytes(payload[:2], "big"), payload[2:].decode()
+                return b""
+            else:
+                self.controls.append((opcode, payload))
+        data, self.payload = self.payload[:count], self.payload[count:]
+        return data
+
+    def settimeout(self, seconds):
+        self.tls.settimeout(seconds)
+
+    def close(self):
+        self.tls.close()
+
+    def version(self):
+        return self.tls.version()
+
+    @property
+    def session(self):
+        return self.tls.session
+
+    @property
+    def session_reused(self):
+        return self.tls.session_reused
+
+
+class WsMqtt(Mqtt):
+    """The same client through a WebSocket."""
+
+    @staticmethod
+    def port(hub):
+        return hub.https_port
+
+    def carry(self, tls):
+        return WebSocket(tls)
 
 
 class HubTest(unittest.TestCase):

@@ -23,11 +23,12 @@ VERSIONS = {"mqttv311": paho.MQTTv311, "mqttv5": paho.MQTTv5}
 class Client:
     """A Paho client on its own thread."""
 
-    def __init__(self, credential, name, version, clean=True, will=None, expiry_s=0, keep_alive_s=30):
+    def __init__(self, credential, name, version, clean=True, will=None, expiry_s=0, keep_alive_s=30, websocket=False):
         self.messages, self.granted, self.closed = [], {}, threading.Event()
         self.connected = threading.Event()
         five = version == paho.MQTTv5
-        self.paho = paho.Client(client_id=name, protocol=version, **({} if five else {"clean_session": clean}))
+        self.paho = paho.Client(client_id=name, protocol=version, transport="websockets" if websocket else "tcp",
+                                **({} if five else {"clean_session": clean}))
         self.paho.tls_set_context(credential.context())
         self.paho.on_message = lambda client, data, message: self.messages.append(message)
         self.paho.on_connect = self.on_connect
@@ -40,7 +41,7 @@ class Client:
             properties = Properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = expiry_s
             more = {"clean_start": clean, "properties": properties}
-        self.paho.connect("localhost", credential.hub.mqtt_port, keep_alive_s, **more)
+        self.paho.connect("localhost", credential.hub.https_port if websocket else credential.hub.mqtt_port, keep_alive_s, **more)
         self.paho.loop_start()
         if not self.connected.wait(20):
             raise AssertionError("no CONNACK")
@@ -139,11 +140,13 @@ class MqttTest(HubTest):
     def test_a_reading_of_qos_2_that_is_refused_is_told(self):
         device = "told-01"
         client = Mqtt(self.hub.enrol(device))
-        for topic, payload, reason in ((f"d/{device}/t/temperature", "999", 0x99), ("d/other/t/temperature", "1", 0x87)):
+        for topic, payload, reason, words in ((f"d/{device}/t/temperature", "999", 0x99, b"reading: 'temperature': 999 is out of range: -40 to 85"),
+                                              ("d/other/t/temperature", "1", 0x87, b"the device's profile does not allow publishing to this topic")):
             packet_id, data = client.publish_bytes(topic, payload, 2)
             client.tls.sendall(data)
             kind, body = client.receive()
-            self.assertEqual((kind >> 4, body), (5, struct.pack(">HB", packet_id, reason)))
+            self.assertEqual((kind >> 4, body[:3]), (5, struct.pack(">HB", packet_id, reason)))
+            self.assertIn(words, body[3:])
         client.close()
         self.assertEqual(self.values(device), [])
 

@@ -35,6 +35,7 @@ struct rig {
     fl_time_t now;
     enum fl_broker_verdict verdict;
     uint8_t verdict_reason;
+    const char *verdict_words; /* or NULL */
     uint64_t tokens[RIG_TOKENS];
     size_t token_count;
     size_t published;
@@ -71,6 +72,8 @@ static inline enum fl_broker_verdict rig_publish(void *self, void *peer,
     rig->published++;
     if (rig->verdict == FL_BROKER_REFUSE)
         *reason = rig->verdict_reason;
+    if (rig->verdict_words)
+        fl_broker_explain(rig->broker, token, rig->verdict_words);
     if (rig->verdict == FL_BROKER_KEEP && token && rig->token_count < RIG_TOKENS)
         rig->tokens[rig->token_count++] = token;
     return rig->verdict;

@@ -121,13 +121,61 @@ static bool is_route(const char *path, const char *allow)
     return allow ? allowed && strcmp(allow, allowed) == 0 : !allowed;
 }
 
-static void only_est_and_the_api_are_there(void **state)
+static void only_the_hubs_own_pages_are_of_its_origin(void **state)
+{
+    static const struct {
+        const char *origin;
+        uint16_t port;
+        bool is_own;
+    } table[] = {
+        {"https://hub.example:8443", 8443, true},
+        {"https://HUB.example:8443", 8443, true},
+        {"https://192.0.2.1:8443", 8443, true},
+        {"https://[2001:db8::1]:8443", 8443, true},
+        {"https://hub.example", 443, true},
+        {"https://hub.example:443", 443, true},
+        {"https://[2001:db8::1]", 443, true},
+        {"https://hub.example", 8443, false},
+        {"https://hub.example:8444", 8443, false},
+        {"http://hub.example:8443", 8443, false},
+        {"https://hub.example:", 8443, false},
+        {"https://hub.example:08443", 8443, false},
+        {"https://hub.example:8443/", 8443, false},
+        {"https://hub.example:73979", 8443, false},
+        {"https://hub.example:8443:8443", 8443, false},
+        {"https://other.example:8443", 8443, false},
+        {"https://hub.exampl:8443", 8443, false},
+        {"https://hub.example.evil:8443", 8443, false},
+        {"https://evil@hub.example:8443", 8443, false},
+        {"https://hub.example 192.0.2.1:8443", 8443, false},
+        {"https://[2001:db8::1", 443, false},
+        {"https://[2001:db8::1]x", 443, false},
+        {"https://[]:8443", 8443, false},
+        {"https://:8443", 8443, false},
+        {"https://", 443, false},
+        {"null", 8443, false},
+        {"", 8443, false},
+        {"https://hub.example:0", 0, false}, /* its port is not known */
+    };
+    struct fl_mqtt_upgrade upgrade = {.hosts = "hub.example 192.0.2.1 2001:db8::1"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        upgrade.port = table[i].port;
+        if (fl_mqtt_upgrade_is_own(&upgrade, fl_slice_str(table[i].origin)) != table[i].is_own)
+            fail_msg("'%s' at port %u", table[i].origin, table[i].port);
+    }
+}
+
+static void only_est_mqtt_and_the_api_are_there(void **state)
 {
     (void)state;
     assert_true(is_route("/.well-known/est/cacerts", "GET"));
     assert_true(is_route("/.well-known/est/csrattrs", "GET"));
     assert_true(is_route("/.well-known/est/simpleenroll", "POST"));
     assert_true(is_route("/.well-known/est/simplereenroll", "POST"));
+    assert_true(is_route("/mqtt", "GET"));
+    assert_false(is_route("/mqtt/", NULL));
     assert_true(is_route("/api/v1/devices", NULL));
     assert_true(is_route("/api/", NULL));
     assert_false(is_route("/", NULL));
@@ -208,7 +256,8 @@ int main(void)
         cmocka_unit_test(like_refusals_are_counted_and_told_once_a_second),
         cmocka_unit_test(refusals_wait_for_the_hub),
         cmocka_unit_test(refusals_are_bounded),
-        cmocka_unit_test(only_est_and_the_api_are_there),
+        cmocka_unit_test(only_est_mqtt_and_the_api_are_there),
+        cmocka_unit_test(only_the_hubs_own_pages_are_of_its_origin),
         cmocka_unit_test(requests_are_forgiven_their_white_space_and_armour),
         cmocka_unit_test(bodies_for_the_hub_are_json_of_our_own_writing),
     };

@@ -20,6 +20,9 @@ struct world {
     struct sockaddr_un address;
     struct fl_http_exchange *waiting; /* "/later" */
     unsigned requests;
+    unsigned upgraded;
+    bool takes_upgraded; /* the new owner takes the stream, and echoes */
+    struct fl_stream taken;
     char last[256]; /* "METHOD path?query body" of the last request */
     char got[1024 * 1024];
     size_t got_size;
@@ -42,6 +45,9 @@ static void on_request(void *self, struct fl_http_exchange *exchange,
         w->waiting = exchange;
     else if (fl_slice_is(r->path, "/problem"))
         fl_http_problem(exchange, 409, "Conflict", "a \"quoted\"\n\xff", "X-More: 1\r\n");
+    else if (fl_slice_is(r->path, "/upgrade"))
+        fl_http_answer(exchange, &(struct fl_http_response){.status = r->may_upgrade ? 101 : 400,
+                                                            .headers = "Upgrade: echo\r\n"});
     else if (fl_slice_is(r->path, "/none"))
         fl_http_answer(exchange, &(struct fl_http_response){.status = 204});
     else if (fl_slice_is(r->path, "/huge")) {
@@ -53,10 +59,40 @@ static void on_request(void *self, struct fl_http_exchange *exchange,
         fl_http_answer(exchange, &response);
 }
 
+/* --- the new owner of a connection that was upgraded --- */
+
+static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
+{
+    struct fl_buffer out = FL_BUFFER(1024);
+
+    assert_ok(fl_buffer_append_slice(&out, bytes));
+    assert_ok(fl_stream_write(stream, &out));
+    fl_buffer_free(&out);
+    return bytes.size;
+}
+
+static void on_lost(struct fl_stream *stream, enum fl_error error, const char *why)
+{
+    (void)error;
+    (void)why;
+    fl_stream_close(stream);
+}
+
+static void on_upgraded(void *self, struct fl_stream *stream, const char *peer)
+{
+    static const struct fl_stream_handler handler = {.received = on_received, .lost = on_lost};
+    struct world *w = self;
+
+    assert_string_equal(peer, "local");
+    w->upgraded++;
+    if (w->takes_upgraded)
+        assert_ok(fl_stream_move(stream, &w->taken, &handler, "local", NULL));
+}
+
 static int set_up(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
-    struct fl_http_handler handler = {.request = on_request, .self = w};
+    struct fl_http_handler handler = {.request = on_request, .upgraded = on_upgraded, .self = w};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     assert_non_null(w);
@@ -76,6 +112,7 @@ static int tear_down(void **state)
 {
     struct world *w = *state;
 
+    fl_stream_close(&w->taken);
     fl_http_server_close(w->server);
     if (w->waiting)
         fl_http_answer(w->waiting, &(struct fl_http_response){.status = 200});
@@ -122,6 +159,62 @@ static const char *hear(struct world *w, int fd)
     w->ended = size == 0 || errno == ECONNRESET;
     w->got[w->got_size] = 0;
     return w->got;
+}
+
+static void an_upgraded_connection_gets_a_new_owner(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+
+    w->takes_upgraded = true;
+    say(w, fd, "GET /upgrade HTTP/1.1\r\nHost: x\r\n\r\nearly");
+    assert_contains(hear(w, fd), "HTTP/1.1 101 Switching Protocols\r\n");
+    assert_contains(w->got, "Upgrade: echo\r\n\r\nearly");
+    assert_null(strstr(w->got, "Content-Length"));
+    say(w, fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_string_equal(hear(w, fd), "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    /* It is no connection of the server's any more. */
+    fl_http_server_close(w->server);
+    w->server = NULL;
+    say(w, fd, "still here");
+    assert_string_equal(hear(w, fd), "still here");
+    assert_int_equal(w->upgraded, 1);
+    (void)close(fd);
+    rounds(w, 3);
+    assert_int_equal(w->taken.state, FL_STREAM_CLOSED);
+}
+
+static void an_upgraded_connection_that_nobody_takes_is_closed(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+
+    say(w, fd, "GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_contains(hear(w, fd), "HTTP/1.1 101 ");
+    assert_null(strstr(w->got, "Connection: close"));
+    assert_int_equal(w->upgraded, 1);
+    assert_true(w->ended);
+    (void)close(fd);
+}
+
+static void only_a_get_of_http_1_1_without_a_body_may_upgrade(void **state)
+{
+    static const char *const requests[] = {
+        "HEAD /upgrade HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /upgrade HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+        "GET /upgrade HTTP/1.0\r\n\r\n",
+        "GET /upgrade HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx",
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+        int fd = dial(w);
+
+        say(w, fd, requests[i]);
+        assert_contains(hear(w, fd), "HTTP/1.1 400 ");
+        (void)close(fd);
+    }
+    assert_int_equal(w->upgraded, 0);
 }
 
 static void a_request_is_answered_and_the_connection_kept(void **state)
@@ -418,6 +511,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         WORLD_TEST(a_request_is_answered_and_the_connection_kept),
+        WORLD_TEST(an_upgraded_connection_gets_a_new_owner),
+        WORLD_TEST(an_upgraded_connection_that_nobody_takes_is_closed),
+        WORLD_TEST(only_a_get_of_http_1_1_without_a_body_may_upgrade),
         WORLD_TEST(requests_that_arrive_together_are_answered_in_order),
         WORLD_TEST(bodies_come_whole_however_they_are_sent),
         WORLD_TEST(head_is_answered_without_a_body),

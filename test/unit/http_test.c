@@ -51,6 +51,23 @@ static void a_plain_request_is_read(void **state)
     assert_int_equal(head.content_length, 0);
 }
 
+static void lists_are_looked_through_in_all_their_fields(void **state)
+{
+    (void)state;
+    assert_ok(parse("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive , UPGRADE\r\n"
+                    "X-One: a\r\nx-one: b,c\r\nX-Empty:\r\n\r\n"));
+    assert_true(fl_http_head_lists(&head, "connection", "upgrade"));
+    assert_true(fl_http_head_lists(&head, "Connection", "Keep-Alive"));
+    assert_true(fl_http_head_lists(&head, "X-ONE", "c"));
+    assert_false(fl_http_head_lists(&head, "x-one", "b,c"));
+    assert_false(fl_http_head_lists(&head, "connection", "grade"));
+    assert_false(fl_http_head_lists(&head, "x-empty", "a"));
+    assert_false(fl_http_head_lists(&head, "absent", "a"));
+    assert_int_equal(fl_http_head_count(&head, "X-one"), 2);
+    assert_int_equal(fl_http_head_count(&head, "x-empty"), 1);
+    assert_int_equal(fl_http_head_count(&head, "absent"), 0);
+}
+
 static void a_head_that_drips_in_is_read_like_a_whole_one(void **state)
 {
     const char *text = "\r\nPOST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
@@ -428,6 +445,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_request_is_read),
+        cmocka_unit_test(lists_are_looked_through_in_all_their_fields),
         cmocka_unit_test(a_head_that_drips_in_is_read_like_a_whole_one),
         cmocka_unit_test(paths_are_decoded),
         cmocka_unit_test(ambiguous_paths_are_refused),

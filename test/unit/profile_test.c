@@ -108,6 +108,11 @@ static void every_mistake_has_its_place_and_a_hint(void **state)
     refused("title \"a\\nb\"", "x.profile:3:7: control characters do not belong here");
     refused("title \"a\\u{7f}b\"", "control characters do not belong here");
     refused("support-until 2031", "x.profile:3:15: '2031' is not a date such as 2031-12-31");
+    refused("tls 1.1", "x.profile:3:5: the oldest TLS a device may use is 1.3 or");
+    refused("tls 1.20", "the oldest TLS a device may use is 1.3 or");
+    refused("tls", "tls 1.2, or tls 1.3");
+    refused("tls 1.2 1.3", "tls 1.2, or tls 1.3");
+    refused("tls 1.2\n    tls 1.2", "'tls'");
     refused("certificate-life 59m", "x.profile:3:18: a certificate lives from 1h to 30d");
     refused("certificate-life 31d", "a certificate lives from 1h to 30d");
     refused("certificate-life 1h1ms", "a certificate lives from 1h to 30d, in whole seconds");

@@ -14,21 +14,38 @@ static const char *const profile_text = "profile %s {\n"
                                         "    subscribe d/{device}/c/#\n"
                                         "    stream temperature {\n        range -40 85\n    }\n"
                                         "    support-until 2031-12-31\n"
-                                        "}\n";
+                                        "%s}\n";
 
-static enum fl_error add_profile(struct fl_roster *r, const char *name, const char *in_text)
+static enum fl_error add_text(struct fl_roster *r, const char *name, const char *in_text,
+                              const char *more)
 {
     char text[1024];
     struct fl_msg_profile msg = {.name = fl_slice_str(name)};
     struct fl_context ctx = {0};
     enum fl_error error = FL_OK;
 
-    (void)snprintf(text, sizeof text, profile_text, in_text);
+    (void)snprintf(text, sizeof text, profile_text, in_text, more);
     msg.text = fl_slice_str(text);
     error = fl_roster_profile(r, &msg, &ctx);
     if (error)
         assert_contains(ctx.text, "roster: ");
     return error;
+}
+
+static enum fl_error add_profile(struct fl_roster *r, const char *name, const char *in_text)
+{
+    return add_text(r, name, in_text, "");
+}
+
+static enum fl_error add_profile_with(struct fl_roster *r, const char *name, const char *more)
+{
+    return add_text(r, name, name, more);
+}
+
+static void ignore_gone(void *self, struct fl_slice device)
+{
+    (void)self;
+    (void)device;
 }
 
 static enum fl_roster_change add_device(struct fl_roster *r, const char *id, bool may_connect,
@@ -191,9 +208,38 @@ static void what_a_snapshot_does_not_name_is_forgotten_when_it_ends(void **state
     fl_roster_free(&r);
 }
 
+static void tls_1_2_is_asked_for_by_profiles_and_holds_for_their_devices(void **state)
+{
+    struct fl_roster r = {0};
+
+    (void)state;
+    assert_ok(add_profile(&r, "camera", "camera"));
+    (void)add_device(&r, "cam-01", false, "");
+    assert_int_equal(r.tls12, 0);
+    assert_false(fl_roster_allows_tls12(&r, fl_slice_str("cam-01")));
+    for (int i = 0; i < 2; i++) {
+        assert_ok(add_profile_with(&r, "old", "    tls 1.2\n"));
+        assert_int_equal(r.tls12, 1);
+    }
+    assert_false(fl_roster_allows_tls12(&r, fl_slice_str("cam-01")));
+    assert_ok(add_profile_with(&r, "camera", "    tls 1.2\n"));
+    assert_int_equal(r.tls12, 2);
+    assert_true(fl_roster_allows_tls12(&r, fl_slice_str("cam-01")));
+    assert_false(fl_roster_allows_tls12(&r, fl_slice_str("cam-02")));
+    assert_ok(add_profile(&r, "camera", "camera"));
+    assert_int_equal(r.tls12, 1);
+    assert_false(fl_roster_allows_tls12(&r, fl_slice_str("cam-01")));
+    /* A profile that the next snapshot does not name asks for nothing. */
+    fl_roster_snapshot_begin(&r);
+    fl_roster_snapshot_end(&r, ignore_gone, NULL);
+    assert_int_equal(r.tls12, 0);
+    fl_roster_free(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tls_1_2_is_asked_for_by_profiles_and_holds_for_their_devices),
         cmocka_unit_test(only_a_known_device_with_a_listed_credential_comes_in),
         cmocka_unit_test(a_certificate_is_good_only_in_its_time),
         cmocka_unit_test(a_change_that_matters_is_told_from_one_that_does_not),
