@@ -310,7 +310,7 @@ void fl_front_mqtt_welcome(struct fl_front_mqtt *mqtt, struct fl_front_mqtt_gues
 
     c->mqtt = mqtt;
     if (c->ws)
-        c->ws->room = &mqtt->websockets;
+        fl_mqtt_ws_move(c->ws, &mqtt->websockets);
     if (!fl_roster_admits(mqtt->config.roster, fl_slice_str(guest->id), fl_slice_str(c->serial)) ||
         (fl_tls_is_12(c->stream.ssl) &&
          !fl_roster_allows_tls12(mqtt->config.roster, fl_slice_str(guest->id))))

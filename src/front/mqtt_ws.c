@@ -12,9 +12,14 @@ void fl_mqtt_ws_room_free(struct fl_mqtt_ws_room *room)
 
 void fl_mqtt_ws_init(struct fl_mqtt_ws *ws, struct fl_mqtt_ws_room *room)
 {
+    *ws = (struct fl_mqtt_ws){.out = FL_BUFFER(OUT_MAX), .close_code = FL_WEBSOCKET_NORMAL};
+    fl_mqtt_ws_move(ws, room);
+}
+
+void fl_mqtt_ws_move(struct fl_mqtt_ws *ws, struct fl_mqtt_ws_room *room)
+{
     room->spare.max = OUT_MAX;
-    *ws = (struct fl_mqtt_ws){
-        .room = room, .out = FL_BUFFER(OUT_MAX), .close_code = FL_WEBSOCKET_NORMAL};
+    ws->room = room;
 }
 
 void fl_mqtt_ws_free(struct fl_mqtt_ws *ws)

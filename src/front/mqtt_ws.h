@@ -32,6 +32,8 @@ struct fl_mqtt_ws {
 
 /* `room` lives longer. */
 void fl_mqtt_ws_init(struct fl_mqtt_ws *ws, struct fl_mqtt_ws_room *room);
+/* From now on it is at another loop, with that one's room. */
+void fl_mqtt_ws_move(struct fl_mqtt_ws *ws, struct fl_mqtt_ws_room *room);
 void fl_mqtt_ws_free(struct fl_mqtt_ws *ws); /* what it holds */
 
 /* Bytes from the wire. MQTT's are handed to `take`, which returns how many it took. Returns how
