@@ -59,13 +59,9 @@ static void check_configuration(struct fl_doctor *d)
 
 static void check_private(struct fl_doctor *d)
 {
-    static const char *const names[] = {"keys",
-                                        "operator",
-                                        "state",
-                                        "keys/issuing.key",
-                                        "keys/data.key",
-                                        "keys/root.key",
-                                        "operator/profile.key"};
+    static const char *const names[] = {
+        "keys",          "operator",         "state",         "keys/issuing.key",
+        "keys/data.key", "keys/device-keys", "keys/root.key", "operator/profile.key"};
     char path[FL_CLI_PATH_MAX];
     char todo[FL_CLI_PATH_MAX + 64];
     struct stat st = {0};

@@ -219,6 +219,9 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
     case fl_msg_type_signer_hello:
     case fl_msg_type_sign:
     case fl_msg_type_sign_result:
+    case fl_msg_type_data_key:
+    case fl_msg_type_data_key_erase:
+    case fl_msg_type_data_key_result:
         fl_log(FL_LOG_WARN, TAG, "the front sent '%s'", fl_msg_name(msg->type));
         break;
     }

@@ -90,6 +90,10 @@ static const int write_calls[] = {
     SCMP_SYS(renameat),  SCMP_SYS(renameat2), SCMP_SYS(unlink),    SCMP_SYS(unlinkat),
 };
 
+/* To write in place, which is all that the signer does. */
+static const int write_in_place_calls[] = {SCMP_SYS(fdatasync), SCMP_SYS(fsync),
+                                           SCMP_SYS(pwrite64)};
+
 /* What the sanitizers' runtimes call besides. */
 static const int sanitizer_calls[] = {
     SCMP_SYS(getrlimit), SCMP_SYS(mmap),      SCMP_SYS(mprotect),
@@ -198,6 +202,7 @@ static void add_class(struct filter *f, enum fl_sandbox_class class)
     switch (class) {
     case FL_SANDBOX_SIGNER:
         add(f, SCMP_ACT_ALLOW, read_calls, COUNT(read_calls));
+        add(f, SCMP_ACT_ALLOW, write_in_place_calls, COUNT(write_in_place_calls));
         break;
     case FL_SANDBOX_CONTROL:
         add(f, SCMP_ACT_ALLOW, read_calls, COUNT(read_calls));

@@ -142,7 +142,7 @@ class Init(unittest.TestCase):
                 process.kill()
                 process.wait()
             if self.dir.exists():
-                self.assertEqual(len(tree(self.dir)), 18)
+                self.assertEqual(len(tree(self.dir)), 19)
             for entry in self.work.iterdir():
                 shutil.rmtree(entry)
 

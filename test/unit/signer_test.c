@@ -69,6 +69,7 @@ static void put_everything(void)
 {
     put_key("keys/issuing.key", 0600, pki.issuing_key, NULL);
     put_data_key(data_key);
+    put("keys/device-keys", 0600, fl_slice_str(""));
     put_certificates("keys/issuing.pem", &pki.issuing_der, NULL);
     put_certificates("keys/root.pem", &pki.root_der, NULL);
     put("hub.conf", 0644,
@@ -364,6 +365,8 @@ static void keys_that_do_not_belong_together_are_not_used(void **state)
     expect_load(FL_EPARSE, "keys/data.key: no data key in PEM");
     remove_file("keys/data.key");
     expect_load(FL_ENOTFOUND, "keys/data.key: No such file");
+    remove_file("keys/device-keys");
+    expect_load(FL_ENOTFOUND, "keys/device-keys");
     put_certificates("keys/issuing.pem", &pki.root_der, NULL);
     expect_load(FL_EINVAL, "keys/issuing.pem: not a certificate of the right kind");
     put_certificates("keys/issuing.pem", &pki.issuing_der, &pki.root_der);
