@@ -23,10 +23,11 @@ static json_t *streams_of(const struct fl_profile *p)
     json_t *array = json_array();
 
     for (size_t i = 0; i < p->stream_count; i++)
-        (void)json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:o}", "name",
+        (void)json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:o, s:o}", "name",
                                                      p->streams[i].name, "unit", p->streams[i].unit,
                                                      "min", number_or_null(p->streams[i].min),
-                                                     "max", number_or_null(p->streams[i].max)));
+                                                     "max", number_or_null(p->streams[i].max), "keep",
+                                                     fl_api_keep(p->streams[i].keep_ms)));
     return array;
 }
 
