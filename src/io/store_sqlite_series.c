@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What is done to whole series, bit by bit: listing, deleting, sealing. */
+#include "base/log.h"
 #include "io/store_sqlite_impl.h"
 
 /* One transaction around what `self` has open already or not. */
@@ -147,6 +148,40 @@ static enum fl_error seal_one(struct sealing *w, const struct open_reading *from
     return store_sqlite_run(s, s->sql[SQL_READING_KEEP], "seal", ctx);
 }
 
+#define VACUUM_BYTES ((int64_t)128 * 1024 * 1024)
+
+static int64_t pragma_int(struct sqlite_store *s, const char *text)
+{
+    sqlite3_stmt *stmt = NULL;
+    int64_t value = 0;
+
+    if (store_sqlite_prepare(s, text, &stmt, NULL) == FL_OK && sqlite3_step(stmt) == SQLITE_ROW)
+        value = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_finalize(stmt);
+    return value;
+}
+
+/* The last series that was not sealed is gone. Pages of an older version, which did not overwrite
+ * what it deleted, may still hold values between their rows: the file is written anew, once. */
+static void leave_no_trace(struct sqlite_store *s)
+{
+    int64_t size = pragma_int(s, "PRAGMA page_count") * pragma_int(s, "PRAGMA page_size");
+
+    if (pragma_int(s, "SELECT count(*) FROM (SELECT 1 FROM series WHERE generation = 0 LIMIT 1)"))
+        return;
+    if (size > VACUUM_BYTES)
+        fl_log(FL_LOG_WARN, "store",
+               "every reading is sealed, but the file is too large (%lld MB) to be written anew "
+               "while the hub runs: stop it and run  sqlite3 hub.db VACUUM  once",
+               (long long)(size / 1000000));
+    else if (sqlite3_exec(s->db, "VACUUM; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL) !=
+             SQLITE_OK)
+        fl_log(FL_LOG_WARN, "store",
+               "every reading is sealed, but the file could not be written anew (%s): stop the hub "
+               "and run  sqlite3 hub.db VACUUM  once",
+               sqlite3_errmsg(s->db));
+}
+
 /* What is to be sealed is read first: rows are not changed under a cursor that walks them. */
 static enum fl_error read_open(struct sqlite_store *s, uint64_t series, uint32_t limit,
                                struct fl_buffer *found, struct fl_context *ctx)
@@ -206,5 +241,8 @@ enum fl_error store_sqlite_seal(void *self, uint64_t series, uint32_t limit, fl_
     if (error == FL_OK && *sealed < limit)
         error = drop_series(s, series, ctx);
     fl_buffer_free(&found); /* wipes it */
-    return leave(s, own, error, ctx);
+    error = leave(s, own, error, ctx);
+    if (error == FL_OK && own && *sealed < limit)
+        leave_no_trace(s);
+    return error;
 }
