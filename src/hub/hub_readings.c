@@ -97,6 +97,7 @@ static enum fl_error gather(struct fl_hub *hub, uint64_t batch, struct fl_slice 
     (void)fl_buffer_append(&hub->batches, &batch, sizeof batch);
     (void)fl_buffer_append(&hub->batches, &size, sizeof size);
     (void)fl_buffer_append_slice(&hub->batches, records);
+    hub->batch_count++;
     if (fl_buffer_slice(&hub->batches).size > FLUSH_BYTES)
         fl_hub_flush(hub);
     return FL_OK;
@@ -136,6 +137,7 @@ static void drop_waiting(struct fl_hub *hub, struct waiting *w)
 void fl_hub_forget_batches(struct fl_hub *hub)
 {
     fl_buffer_clear(&hub->batches);
+    hub->batch_count = 0;
     FL_LIST_EACH(node, &hub->waiting)
     drop_waiting(hub, fl_container_of(node, struct waiting, node));
 }
@@ -238,6 +240,9 @@ void fl_hub_flush(struct fl_hub *hub)
     error = store_batches(hub, in, &ctx);
     if (error != FL_OK)
         fl_log(FL_LOG_ERROR, TAG, "readings cannot be stored: %s", ctx.text);
+    else
+        fl_log(FL_LOG_DEBUG, TAG, "one commit: %zu batches, %zu octets of readings",
+               hub->batch_count, in.size);
     while (next_batch(&in, &batch, &records)) {
         if (error == FL_OK && !has_keys(hub, records))
             readings_done(hub, batch, FL_EBUSY, "a device's key went away");
@@ -245,4 +250,5 @@ void fl_hub_flush(struct fl_hub *hub)
             readings_done(hub, batch, error, ctx.text);
     }
     fl_buffer_clear(&hub->batches);
+    hub->batch_count = 0;
 }

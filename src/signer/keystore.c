@@ -192,7 +192,7 @@ static enum fl_error take_slot(struct fl_keystore *ks, uint32_t slot, const uint
         return FL_OK;
     if (!entry)
         error = add(ks, device, &entry, ctx);
-    if (error != FL_OK)
+    if (error != FL_OK || !entry)
         return error;
     entry->slot = slot;
     entry->generation = generation;
