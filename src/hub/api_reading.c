@@ -78,7 +78,8 @@ struct reading_out {
     struct fl_api_list list;
     struct fl_hub_key *key; /* NULL: the device has none */
     uint32_t erased;        /* the last generation that was */
-    struct fl_bucket_set *buckets;
+    bool erasing;           /* what is not sealed is gone too */
+    struct fl_bucket_set buckets;
     uint32_t looked_at;
     size_t wanted; /* buckets */
     bool cut;      /* before the end of the range */
@@ -100,7 +101,7 @@ static const char *open_value(const struct reading_out *out, const struct fl_rea
 {
     *value = r->value;
     if (r->generation == 0)
-        return NULL;
+        return out->erasing ? "erased" : NULL;
     if (r->generation <= out->erased)
         return "erased";
     if (out->key && out->key->generation == r->generation &&
@@ -161,7 +162,7 @@ static bool add_to_bucket(void *to, uint64_t position, const struct fl_reading *
     if (open_value(out, r, &value))
         return true; /* what cannot be read counts for nothing */
     /* Buckets of one time go out together, so that the next call can begin with the next time. */
-    out->cut = fl_bucket_add(out->buckets, r->stream, r->t, value) != FL_OK ||
+    out->cut = fl_bucket_add(&out->buckets, r->stream, r->t, value) != FL_OK ||
                out->list.count >= out->wanted || out->list.text.size > BUCKET_BYTES;
     return !out->cut;
 }
@@ -169,24 +170,22 @@ static bool add_to_bucket(void *to, uint64_t position, const struct fl_reading *
 static enum fl_error list_buckets(struct fl_hub *hub, struct read *r, struct reading_out *out,
                                   struct fl_context *ctx)
 {
-    struct fl_bucket_set buckets;
     enum fl_error error = FL_OK;
 
-    fl_bucket_init(&buckets, r->every_ms, list_bucket, out);
-    out->buckets = &buckets;
+    fl_bucket_init(&out->buckets, r->every_ms, list_bucket, out);
     out->wanted = out->list.limit;
     out->list.limit = SIZE_MAX;
     r->query.limit = UINT32_MAX;
     error = hub->store.ops->query_readings(hub->store.self, &r->query, add_to_bucket, out, ctx);
     /* A bucket that the pass did not see the end of is left to the next call. */
     if (error == FL_OK && !out->cut)
-        fl_bucket_end(&buckets);
+        fl_bucket_end(&out->buckets);
     if (error == FL_OK && out->cut && out->list.count == 0)
         error = fl_fail(ctx, FL_ELIMIT,
                         "over %d readings or %d streams in one bucket: ask for a shorter 'every', "
                         "or one stream",
                         FL_LIMIT_READINGS_PASS, FL_LIMIT_BUCKET_STREAMS);
-    fl_bucket_free(&buckets);
+    fl_bucket_free(&out->buckets);
     return error;
 }
 
@@ -207,6 +206,7 @@ static enum fl_error answer(struct fl_hub *hub, struct read *r)
     if (error == FL_EMORE)
         return error;
     out.erased = record.erasing ? record.generation : record.erased;
+    out.erasing = fl_data_key_is_erasing(&hub->store, fl_slice_str(r->device));
     r->query.device = fl_slice_str(r->device);
     r->query.stream = fl_slice_str(r->stream);
     fl_api_list_init(&out.list, r->query.limit);
@@ -222,18 +222,18 @@ static enum fl_error answer(struct fl_hub *hub, struct read *r)
 void fl_api_list_readings(struct fl_api_call *call)
 {
     struct fl_hub *hub = call->hub;
-    struct read *r = calloc(1, sizeof *r);
+    struct read *r = NULL;
     struct fl_device device = {0};
     struct fl_context ctx = {0};
     enum fl_error error = fl_registry_get(&hub->store, call->segment, &device, &ctx);
 
-    if (error == FL_OK && !r)
-        error = fl_fail(&ctx, FL_ENOMEM, "out of memory");
     if (error == FL_OK && hub->read_count == FL_LIMIT_PENDING_API)
         error = fl_fail(&ctx, FL_EBUSY, "too many calls wait for keys");
-    if (error == FL_OK)
-        error = read_query(call, r, &ctx);
-    if (error != FL_OK) {
+    if (error == FL_OK) {
+        r = calloc(1, sizeof *r);
+        error = r ? read_query(call, r, &ctx) : fl_fail(&ctx, FL_ENOMEM, "out of memory");
+    }
+    if (error != FL_OK || !r) {
         fl_api_fail(call, error, &ctx);
         free(r);
         return;

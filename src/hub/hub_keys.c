@@ -151,6 +151,9 @@ void fl_hub_key_result(struct fl_hub *hub, const struct fl_msg_data_key_result *
     }
     if (error != FL_OK)
         (void)fl_fail(&ctx, error, "%.*s", FL_SLICE_ARGS(result->detail));
+    /* To who asked for readings, it is not the device that was not found. */
+    if (error == FL_ENOTFOUND)
+        error = FL_EIO;
     else if (result->key.size != FL_DATAKEY_SIZE || result->generation != key->generation)
         error = fl_fail(&ctx, FL_EPARSE, "the signer answered with another key");
     if (error == FL_OK)

@@ -60,6 +60,15 @@ static enum fl_error find_keys(struct fl_hub *hub, struct fl_slice *rest, struct
     return FL_OK;
 }
 
+/* To the front, a key that does not come is a hub that is busy: the device sends again, and nothing
+ * is lost, until an operator has put it right. */
+static enum fl_error to_front(enum fl_error error)
+{
+    return error == FL_OK || error == FL_EFULL || error == FL_EMORE || error == FL_EPARSE
+               ? error
+               : FL_EBUSY;
+}
+
 /* The other keys that the batch lacks are asked for too, so that they come together. */
 static void ask_for_rest(struct fl_hub *hub, struct fl_slice rest)
 {
@@ -158,7 +167,8 @@ void fl_hub_resume_batches(struct fl_hub *hub)
         if (error == FL_OK)
             error = gather(hub, w->batch, records);
         if (error != FL_OK)
-            readings_done(hub, w->batch, error, ctx.text[0] ? ctx.text : fl_error_words(error));
+            readings_done(hub, w->batch, to_front(error),
+                          ctx.text[0] ? ctx.text : fl_error_words(error));
         drop_waiting(hub, w);
     }
 }
@@ -179,7 +189,8 @@ void fl_hub_keep_batch(struct fl_hub *hub, const struct fl_msg_readings *reading
     if (error == FL_EMORE)
         let_wait(hub, readings->batch, readings->records, rest);
     else if (error != FL_OK)
-        readings_done(hub, readings->batch, error, ctx.text[0] ? ctx.text : fl_error_words(error));
+        readings_done(hub, readings->batch, to_front(error),
+                      ctx.text[0] ? ctx.text : fl_error_words(error));
 }
 
 static bool next_batch(struct fl_slice *in, uint64_t *batch, struct fl_slice *records)

@@ -128,8 +128,13 @@ static bool seal_series(struct fl_hub *hub, const struct item *item, struct fl_c
     struct fl_hub_sweep *sweep = &hub->sweep;
     struct fl_hub_key *key = NULL;
     size_t sealed = 0;
-    enum fl_error error = fl_hub_key(hub, fl_slice_str(item->device), &key, ctx);
+    uint64_t before = 0;
+    enum fl_error error = FL_OK;
 
+    if (fl_data_key_is_erasing(&hub->store, fl_slice_str(item->device)))
+        error = fl_fail(ctx, FL_EBUSY, "they are being erased");
+    else
+        error = fl_hub_key(hub, fl_slice_str(item->device), &key, ctx);
     if (error == FL_EMORE)
         return false; /* the next tick finds it there */
     if (error == FL_OK)
@@ -141,10 +146,11 @@ static bool seal_series(struct fl_hub *hub, const struct item *item, struct fl_c
         sweep->seal_after = item->id;
         return true;
     }
-    if ((sweep->sealed + sealed) / SEALED_LOG != sweep->sealed / SEALED_LOG || sweep->sealed == 0)
-        fl_log(FL_LOG_INFO, TAG, "sealing readings of an older version: %llu so far",
-               (unsigned long long)(sweep->sealed + sealed));
+    before = sweep->sealed;
     sweep->sealed += sealed;
+    if (sweep->sealed / SEALED_LOG != before / SEALED_LOG || before == 0)
+        fl_log(FL_LOG_INFO, TAG, "sealing readings of an older version: %llu so far",
+               (unsigned long long)sweep->sealed);
     return true;
 }
 

@@ -155,6 +155,17 @@ enum fl_error fl_data_key_erase_end(const struct fl_store *store, struct fl_slic
     return fl_document_del(store, FL_TABLE_META, erase_key(name, device), ctx);
 }
 
+bool fl_data_key_is_erasing(const struct fl_store *store, struct fl_slice device)
+{
+    char name[sizeof ERASE + FL_NAME_MAX];
+    json_t *document = NULL;
+    enum fl_error error =
+        fl_document_get(store, FL_TABLE_META, erase_key(name, device), &document, NULL);
+
+    json_decref(document);
+    return error != FL_ENOTFOUND;
+}
+
 struct visiting {
     fl_data_key_visit visit;
     void *to;

@@ -43,6 +43,10 @@ FL_MUST_USE enum fl_error fl_data_key_erased(const struct fl_store *store, struc
 FL_MUST_USE enum fl_error fl_data_key_erase_end(const struct fl_store *store,
                                                 struct fl_slice device, struct fl_context *ctx);
 
+/* True until the device's readings are deleted: what is not sealed is not to be shown, nor sealed
+ * under the next key. Also true when the store cannot say. */
+bool fl_data_key_is_erasing(const struct fl_store *store, struct fl_slice device);
+
 /* Erasures that are not finished, by device. `key_gone`: only readings are left to delete. */
 typedef bool (*fl_data_key_visit)(void *to, struct fl_slice device, bool key_gone);
 FL_MUST_USE enum fl_error fl_data_key_each_erasure(const struct fl_store *store, uint32_t limit,

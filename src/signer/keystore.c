@@ -378,7 +378,7 @@ static enum fl_error create(struct fl_keystore *ks, struct fl_slice device, uint
     uint32_t slot = 0;
     enum fl_error error = had ? FL_OK : add(ks, device, &entry, ctx);
 
-    if (error != FL_OK)
+    if (error != FL_OK || !entry)
         return error;
     error = make(ks, device, generation, key, &slot, ctx);
     if (error != FL_OK) {

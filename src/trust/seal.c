@@ -12,26 +12,38 @@
 #define SIV_KEY (2 * FL_DATAKEY_SIZE) /* RFC 5297 section 2.2: one half for S2V, one for CTR */
 
 /* Setting a key up costs three times what a value does, so each direction keeps a context with the
- * key in it, of which every value takes a copy. */
+ * key in it, of which every value takes a copy. A context takes 2 KB: that for opening is made when
+ * something is opened, and the copy is emptied after each use. */
 struct fl_seal {
     EVP_CIPHER_CTX *sealing;
     EVP_CIPHER_CTX *opening;
     EVP_CIPHER_CTX *work;
+    uint8_t key[SIV_KEY];
 };
 
-static enum fl_error set_up(struct fl_seal *s, const uint8_t key[SIV_KEY], struct fl_context *ctx)
+static bool set_up(const uint8_t key[SIV_KEY], bool sealing, EVP_CIPHER_CTX **with_key)
 {
-    EVP_CIPHER *siv = EVP_CIPHER_fetch(NULL, "AES-256-SIV", NULL);
-    bool good = siv != NULL;
+    EVP_CIPHER *siv = NULL;
+    bool good = false;
 
-    s->sealing = EVP_CIPHER_CTX_new();
-    s->opening = EVP_CIPHER_CTX_new();
-    s->work = EVP_CIPHER_CTX_new();
-    good = good && s->sealing && s->opening && s->work &&
-           EVP_EncryptInit_ex2(s->sealing, siv, key, NULL, NULL) == 1 &&
-           EVP_DecryptInit_ex2(s->opening, siv, key, NULL, NULL) == 1;
+    if (*with_key)
+        return true;
+    siv = EVP_CIPHER_fetch(NULL, "AES-256-SIV", NULL);
+    *with_key = EVP_CIPHER_CTX_new();
+    good = siv && *with_key && EVP_CipherInit_ex2(*with_key, siv, key, NULL, sealing, NULL) == 1;
+    if (!good) {
+        EVP_CIPHER_CTX_free(*with_key);
+        *with_key = NULL;
+    }
     EVP_CIPHER_free(siv);
-    return good ? FL_OK : fl_crypto_fail(ctx, "AES-256-SIV");
+    return good;
+}
+
+static enum fl_error begin(struct fl_seal *s, struct fl_context *ctx)
+{
+    s->work = EVP_CIPHER_CTX_new();
+    return s->work && set_up(s->key, true, &s->sealing) ? FL_OK
+                                                        : fl_crypto_fail(ctx, "AES-256-SIV");
 }
 
 enum fl_error fl_seal_create(const uint8_t key[FL_DATAKEY_SIZE], struct fl_seal **seal,
@@ -45,7 +57,11 @@ enum fl_error fl_seal_create(const uint8_t key[FL_DATAKEY_SIZE], struct fl_seal 
         error = fl_datakey_derive(key, "fairlead reading enc 1", both + FL_DATAKEY_SIZE, ctx);
     if (error == FL_OK) {
         *seal = calloc(1, sizeof **seal);
-        error = *seal ? set_up(*seal, both, ctx) : fl_fail(ctx, FL_ENOMEM, "out of memory");
+        error = *seal ? FL_OK : fl_fail(ctx, FL_ENOMEM, "out of memory");
+    }
+    if (error == FL_OK && *seal) {
+        memcpy((*seal)->key, both, sizeof both);
+        error = begin(*seal, ctx);
     }
     explicit_bzero(both, sizeof both);
     if (error != FL_OK) {
@@ -62,6 +78,7 @@ void fl_seal_free(struct fl_seal *seal)
     EVP_CIPHER_CTX_free(seal->sealing); /* these wipe the key */
     EVP_CIPHER_CTX_free(seal->opening);
     EVP_CIPHER_CTX_free(seal->work);
+    explicit_bzero(seal, sizeof *seal);
     free(seal);
 }
 
@@ -111,6 +128,7 @@ enum fl_error fl_seal_value(struct fl_seal *seal, struct fl_slice stream, fl_tim
            size == VALUE_SIZE &&
            EVP_EncryptFinal_ex(seal->work, sealed + TAG_SIZE + VALUE_SIZE, &size) == 1 &&
            EVP_CIPHER_CTX_ctrl(seal->work, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, sealed) == 1;
+    (void)EVP_CIPHER_CTX_reset(seal->work);
     explicit_bzero(plain, sizeof plain);
     return good ? FL_OK : fl_crypto_fail(ctx, "seal a value");
 }
@@ -128,11 +146,13 @@ enum fl_error fl_seal_open(struct fl_seal *seal, struct fl_slice stream, fl_time
     if (!fl_name_valid(stream) || sealed.size != FL_SEAL_SIZE)
         return fl_fail(ctx, FL_EAUTH, "a sealed value is malformed");
     memcpy(tag, sealed.data, sizeof tag);
-    good = EVP_CIPHER_CTX_copy(seal->work, seal->opening) == 1 &&
+    good = set_up(seal->key, false, &seal->opening) &&
+           EVP_CIPHER_CTX_copy(seal->work, seal->opening) == 1 &&
            EVP_CIPHER_CTX_ctrl(seal->work, EVP_CTRL_AEAD_SET_TAG, TAG_SIZE, tag) == 1 &&
            associate(seal->work, stream, t) &&
            EVP_DecryptUpdate(seal->work, plain, &size, sealed.data + TAG_SIZE, VALUE_SIZE) == 1 &&
            size == VALUE_SIZE && EVP_DecryptFinal_ex(seal->work, plain + VALUE_SIZE, &size) == 1;
+    (void)EVP_CIPHER_CTX_reset(seal->work);
     if (!good) {
         ERR_clear_error();
         return fl_fail(ctx, FL_EAUTH, "a sealed value does not open: it was changed, or moved");

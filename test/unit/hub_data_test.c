@@ -331,6 +331,54 @@ static void a_large_erasure_goes_in_steps(void **state)
     assert_int_equal(stored(w, "cam-01").count, 0);
 }
 
+static void what_was_never_sealed_is_erased_too_and_not_sealed_meanwhile(void **state)
+{
+    struct hub_world *w = *state;
+
+    hub_world_start(w);
+    hub_enrol(w, "cam-01");
+    for (int i = 0; i < FL_LIMIT_SWEEP_READINGS + 10; i++)
+        put_open(w, "cam-01", "temperature", w->now + i);
+    hub_call(w, "POST", API "/devices/cam-01/erase", "", "");
+    assert_int_equal(w->status, 200);
+    assert_int_equal(number(w->answer, "generation"), 0); /* there was no key yet */
+    hub_call(w, "GET", API "/devices/cam-01/readings", "limit=1", "");
+    assert_string_equal(json_string_value(json_object_get(row(w, 0), "state")), "erased");
+    w->now += 1000000;
+    hub_readings(w, 1, "cam-01", 1, 1);
+    fl_hub_flush(&w->hub);
+    (void)fl_hub_tick(&w->hub);
+    assert_int_equal(stored(w, "cam-01").count, 11);
+    assert_int_equal(stored(w, "cam-01").open, 10);
+    tick(w, 5);
+    assert_int_equal(stored(w, "cam-01").count, 1);
+    assert_int_equal(stored(w, "cam-01").open, 0);
+}
+
+static void a_lost_key_is_an_error_and_the_device_keeps_its_readings(void **state)
+{
+    struct hub_world *w = *state;
+
+    hub_world_start(w);
+    hub_enrol(w, "cam-01");
+    hub_readings(w, 1, "cam-01", 1, 5);
+    fl_hub_flush(&w->hub);
+    /* keys/device-keys is an older copy, or empty. */
+    fl_keystore_free(w->keystore);
+    assert_ok(w->key_files.truncate(w->key_files.self, FL_KEYSTORE_FILE, 0, NULL));
+    assert_ok(fl_keystore_open(&w->key_files, &w->random, (const uint8_t[FL_DATAKEY_SIZE]){7},
+                               &w->keystore, NULL));
+    fl_hub_forget_key(&w->hub, fl_slice_str("cam-01"));
+    hub_call(w, "GET", API "/devices/cam-01/readings", "", "");
+    assert_int_equal(w->status, 500);
+    assert_contains(hub_text(w, "detail"), "older copy");
+    hub_readings(w, 2, "cam-01", 9, 5);
+    assert_int_equal(w->readings_error, FL_EBUSY);
+    /* Erasing it is the way out. */
+    hub_call(w, "POST", API "/devices/cam-01/erase", "", "");
+    assert_int_equal(w->status, 200);
+}
+
 /* The database is an older copy: the record of the erasure is not in it. */
 static void a_copy_from_before_an_erasure_shows_nothing(void **state)
 {
@@ -599,6 +647,8 @@ int main(void)
         hub_unit(a_signer_that_is_away_erases_nothing),
         hub_unit(a_large_erasure_goes_in_steps),
         hub_unit(a_copy_from_before_an_erasure_shows_nothing),
+        hub_unit(what_was_never_sealed_is_erased_too_and_not_sealed_meanwhile),
+        hub_unit(a_lost_key_is_an_error_and_the_device_keeps_its_readings),
         hub_unit(readings_are_kept_as_long_as_the_profile_says),
         hub_unit(retention_goes_in_bounded_steps),
         hub_unit(a_full_disk_does_not_stop_the_sweep_for_good),
