@@ -41,12 +41,12 @@ struct fl_reading {
     struct fl_slice stream; /* fl_name_valid */
     fl_time_t t;            /* when it was measured, ms since the epoch */
     double value;           /* finite; of no meaning when `generation` is not 0 */
-    /* Of the device's data key that sealed the value (trust/seal); 0: it is not sealed. */
-    uint32_t generation;
     struct fl_slice sealed; /* FL_STORE_SEALED octets, or empty */
     /* Identifies the message it came in, so that a redelivery (MQTT DUP) of a reading without a
      * time of its own is recognised; 0: it has its own time. */
     uint64_t message;
+    /* Of the device's data key that sealed the value (trust/seal); 0: it is not sealed. */
+    uint32_t generation;
     bool redelivery; /* look for `message` among this stream's recent readings first */
 };
 

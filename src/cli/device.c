@@ -148,6 +148,7 @@ static enum fl_error run_show(struct fl_cli *cli, struct fl_context *ctx)
     char path[128];
     json_t *device = NULL;
     json_t *privacy = NULL;
+    struct fl_context ignored = {0};
     enum fl_error e = fl_cli_name(cli, "device id", cli->operands[0], ctx);
 
     if (e == FL_OK)
@@ -158,7 +159,10 @@ static enum fl_error run_show(struct fl_cli *cli, struct fl_context *ctx)
     }
     if (e == FL_OK && !cli->json) {
         (void)snprintf(path, sizeof path, "/api/v1/devices/%s/privacy", cli->operands[0]);
-        e = fl_api_call(&api, "GET", path, NULL, &privacy, ctx);
+        /* A hub of an older version does not know; the rest is still worth showing. */
+        if (fl_api_call(&api, "GET", path, NULL, &privacy, &ignored) != FL_OK)
+            privacy = NULL;
+        cli->hint[0] = 0;
     }
     if (e == FL_OK)
         e = cli->json ? fl_cli_write_json(cli, device, ctx)
