@@ -81,7 +81,8 @@ struct fl_hub_erase {
 /* What is done bit by bit in the background: readings deleted by age or for an erasure, and those
  * of an older version sealed. */
 struct fl_hub_sweep {
-    uint64_t after; /* the last series that was looked at */
+    uint64_t after;  /* the last series that was looked at */
+    fl_time_t again; /* monotonic: the next round over all series */
     char profile_name[FL_NAME_MAX + 1];
     struct fl_profile_record record;
     struct fl_profile profile;

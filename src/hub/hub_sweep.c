@@ -8,6 +8,7 @@
 
 #define TAG "sweep"
 #define SEAL_AGAIN_MS 60000
+#define SWEEP_AGAIN_MS 10000
 #define SEALED_LOG 100000
 
 struct item {
@@ -83,7 +84,11 @@ static bool expire(struct fl_hub *hub, struct fl_context *ctx)
     struct fl_hub_sweep *sweep = &hub->sweep;
     static struct items items; /* large, and of one call only */
     uint32_t left = FL_LIMIT_SWEEP_READINGS;
-    enum fl_error error = next_series(hub, sweep->after, &items, ctx);
+    enum fl_error error = FL_OK;
+
+    if (fl_clock_monotonic(hub->clock) < sweep->again)
+        return false;
+    error = next_series(hub, sweep->after, &items, ctx);
 
     for (size_t i = 0; error == FL_OK && i < items.count; i++) {
         const struct fl_profile *profile = profile_of(hub, items.at[i].device);
@@ -98,7 +103,8 @@ static bool expire(struct fl_hub *hub, struct fl_context *ctx)
         left -= (uint32_t)deleted;
         if (left == 0)
             return true;
-        sweep->after = items.at[i].id;
+        if (error == FL_OK)
+            sweep->after = items.at[i].id;
     }
     if (error != FL_OK) {
         fl_log(FL_LOG_ERROR, TAG, "readings that are too old cannot be deleted: %s", ctx->text);
@@ -107,6 +113,7 @@ static bool expire(struct fl_hub *hub, struct fl_context *ctx)
     /* The next round may find another version of the profile. */
     if (items.count < FL_LIMIT_SWEEP_SERIES) {
         sweep->after = 0;
+        sweep->again = fl_clock_monotonic(hub->clock) + SWEEP_AGAIN_MS;
         forget_profile(sweep);
     }
     return false;
