@@ -11,18 +11,44 @@
 
 /* --- show --- */
 
+/* "90d: temperature, motion": the streams from `first` on that are kept as long as it is. Empty
+ * when one before it was, and has named them. */
+static void kept_alike(const json_t *streams, size_t first, struct fl_buffer *line)
+{
+    const char *keep = fl_json_text(json_array_get(streams, first), "keep");
+    const char *between = strcmp(keep, "forever") == 0 ? "for ever: " : NULL;
+
+    for (size_t i = 0; i < first; i++)
+        if (strcmp(fl_json_text(json_array_get(streams, i), "keep"), keep) == 0)
+            return;
+    if (!between)
+        fl_buffer_printf(line, "%s: ", keep);
+    for (size_t i = first; i < json_array_size(streams); i++) {
+        const json_t *stream = json_array_get(streams, i);
+
+        if (strcmp(fl_json_text(stream, "keep"), keep) != 0)
+            continue;
+        fl_buffer_printf(line, "%s%s", between ? between : "", fl_json_text(stream, "name"));
+        between = ", ";
+    }
+}
+
 void fl_privacy_lines(struct fl_buffer *out, const json_t *privacy)
 {
     const json_t *streams = json_object_get(privacy, "streams");
+    const char *label = "kept";
     const char *erased_at = fl_json_text(privacy, "erased_at");
     char moment[80];
 
     for (size_t i = 0; i < json_array_size(streams); i++) {
-        const json_t *stream = json_array_get(streams, i);
-        const char *keep = fl_json_text(stream, "keep");
+        struct fl_buffer line = FL_BUFFER(64L * 1024);
 
-        fl_list_line(out, i ? "" : "kept", "%s: %s", fl_json_text(stream, "name"),
-                     strcmp(keep, "forever") == 0 ? "for ever" : keep);
+        kept_alike(streams, i, &line);
+        if (line.size) {
+            fl_list_line(out, label, "%s", fl_buffer_str(&line));
+            label = "";
+        }
+        fl_buffer_free(&line);
     }
     fl_list_line(out, "data key", "%s, generation %lld", fl_json_text(privacy, "key"),
                  (long long)fl_json_int(privacy, "generation"));

@@ -12,7 +12,7 @@
  *         publish      d/{device}/t/#           MQTT filters; {device} is the device's id
  *         subscribe    d/{device}/c/#
  *         stream temperature { unit "°C"  range -40 85  keep 90d }     (one statement a line)
- *         keep         2y                       how long readings are kept; for ever when absent
+ *         keep         730d                     how long readings are kept; for ever when absent
  *         support-until 2031-12-31
  *         certificate-life 7d                   1h to 30d; 7d when absent
  *     }
