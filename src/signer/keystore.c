@@ -203,8 +203,10 @@ static enum fl_error take_slot(struct fl_keystore *ks, uint32_t slot, const uint
 static enum fl_error read_slots(struct fl_keystore *ks, uint64_t size, struct fl_context *ctx)
 {
     uint8_t *bytes = malloc((size_t)READ_SLOTS * SLOT);
-    enum fl_error error = bytes ? FL_OK : fl_fail(ctx, FL_ENOMEM, "out of memory");
+    enum fl_error error = FL_OK;
 
+    if (!bytes)
+        return fl_fail(ctx, FL_ENOMEM, "out of memory");
     ks->slots = 1;
     while (error == FL_OK && (uint64_t)ks->slots * SLOT < size) {
         size_t got = 0;
@@ -225,7 +227,7 @@ static enum fl_error begin_file(struct fl_keystore *ks, struct fl_context *ctx)
     uint8_t header[SLOT] = {0};
     enum fl_error error = FL_OK;
 
-    memcpy(header, MAGIC, strlen(MAGIC));
+    memcpy(header, MAGIC, sizeof MAGIC);
     memcpy(header + CHECK_AT, ks->check, CHECK_SIZE);
     error =
         ks->files.write(ks->files.self, FL_KEYSTORE_FILE, 0, fl_slice(header, sizeof header), ctx);
