@@ -42,8 +42,7 @@ static void put_all(struct fl_buffer *out)
         {.type = fl_keep_type_will, .as.will = {.session = 67, .due = 5, .topic = text}},
         {.type = fl_keep_type_retain, .as.retain = {.topic = text, .payload = key}},
         {.type = fl_keep_type_unretain, .as.unretain.topic = text},
-        {.type = fl_keep_type_transit,
-         .as.transit = {.number = 3, .message = 131, .share = text}},
+        {.type = fl_keep_type_transit, .as.transit = {.number = 3, .message = 131, .share = text}},
         {.type = fl_keep_type_arrived, .as.arrived.number = 3},
     };
 
