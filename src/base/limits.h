@@ -100,6 +100,8 @@ enum {
     FL_LIMIT_READINGS_WORKER = 16384,      /* of them, at least, by each thread of the front */
     FL_LIMIT_STAMPS = 65536,               /* streams whose last time the front remembers */
     FL_LIMIT_READINGS_PAGE = 10000,        /* of one API answer */
+    FL_LIMIT_BUCKET_STREAMS = 1024,        /* of one device, in one bucket */
+    FL_LIMIT_READINGS_PASS = 100000,       /* looked at for one answer in buckets */
     FL_LIMIT_SERIES_CACHE = 65536,         /* device and stream pairs the store keeps in memory */
 
     /* Enrolment */
@@ -115,7 +117,11 @@ enum {
 
     /* Hub */
     FL_LIMIT_DEVICES = 1000000,
-    FL_LIMIT_BATCHES = 8 * 1024 * 1024, /* bytes of readings waiting for one commit */
+    FL_LIMIT_BATCHES = 8 * 1024 * 1024, /* bytes of readings waiting for one commit, or for keys */
+    FL_LIMIT_BATCHES_WAITING = 1024,    /* batches waiting for their devices' keys */
+    FL_LIMIT_DATA_KEYS = 16384,         /* devices whose data key is in memory */
+    FL_LIMIT_SWEEP_SERIES = 200,        /* looked at in one step of retention */
+    FL_LIMIT_SWEEP_READINGS = 1000,     /* deleted or sealed in one step */
     FL_LIMIT_REFUSALS_AUDITED = 10,     /* per device and minute; the rest is counted */
     FL_LIMIT_VERIFIES = 8,              /* checks of the audit log at once */
     FL_LIMIT_PRINCIPALS = 1000,

@@ -24,7 +24,8 @@
     X(FL_TABLE_TOKEN, "token")           /* key: device id */                                      \
     X(FL_TABLE_PRINCIPAL, "principal")                                                             \
     X(FL_TABLE_ACTION, "action")                                                                   \
-    X(FL_TABLE_AUDIT, "audit") /* key: sequence number, 8 octets, big endian */
+    X(FL_TABLE_DATA_KEY, "data_key") /* key: device id */                                          \
+    X(FL_TABLE_AUDIT, "audit")       /* key: sequence number, 8 octets, big endian */
 
 enum fl_table {
 #define FL_TABLE_ENUM(id, name) id,
@@ -33,14 +34,19 @@ enum fl_table {
         FL_TABLE_COUNT
 };
 
+#define FL_STORE_SEALED 24 /* octets of a sealed value */
+
 struct fl_reading {
     struct fl_slice device; /* fl_name_valid */
     struct fl_slice stream; /* fl_name_valid */
     fl_time_t t;            /* when it was measured, ms since the epoch */
-    double value;           /* finite */
+    double value;           /* finite; of no meaning when `generation` is not 0 */
+    struct fl_slice sealed; /* FL_STORE_SEALED octets, or empty */
     /* Identifies the message it came in, so that a redelivery (MQTT DUP) of a reading without a
      * time of its own is recognised; 0: it has its own time. */
     uint64_t message;
+    /* Of the device's data key that sealed the value (trust/reading_seal); 0: it is not sealed. */
+    uint32_t generation;
     bool redelivery; /* look for `message` among this stream's recent readings first */
 };
 
@@ -55,9 +61,21 @@ struct fl_reading_query {
     bool by_position;  /* in the order of storing; always so with `after` */
 };
 
+/* The readings of one stream of one device under one generation of its data key. */
+struct fl_series {
+    uint64_t id; /* grows; never 0 */
+    struct fl_slice device;
+    struct fl_slice stream;
+    uint32_t generation;
+};
+
 /* Each returns false to stop early. `position` grows with every stored reading. */
 typedef bool (*fl_store_visit)(void *to, struct fl_slice key, struct fl_slice document);
 typedef bool (*fl_reading_visit)(void *to, uint64_t position, const struct fl_reading *reading);
+typedef bool (*fl_series_visit)(void *to, const struct fl_series *series);
+/* Gives `reading`, which has a value, its generation and `sealed` (FL_STORE_SEALED octets). */
+typedef enum fl_error (*fl_store_seal)(void *to, struct fl_reading *reading, uint8_t *sealed,
+                                       struct fl_context *ctx);
 
 struct fl_store_ops {
     enum fl_error (*begin)(void *self, struct fl_context *ctx);
@@ -74,12 +92,24 @@ struct fl_store_ops {
     enum fl_error (*scan)(void *self, enum fl_table table, struct fl_slice from,
                           struct fl_slice until, bool reverse, uint32_t limit, fl_store_visit visit,
                           void *to, struct fl_context *ctx);
-    /* A reading that is there already (same device, stream, t and value, or a recognised
-     * redelivery) is not stored again: a message may be handed in any number of times. */
+    /* A reading that is there already (same device, stream, generation, t and value, sealed or not,
+     * or a recognised redelivery) is not stored again: a message may be handed in any number of
+     * times. */
     enum fl_error (*append_readings)(void *self, const struct fl_reading *readings, size_t count,
                                      struct fl_context *ctx);
     enum fl_error (*query_readings)(void *self, const struct fl_reading_query *query,
                                     fl_reading_visit visit, void *to, struct fl_context *ctx);
+    /* At most `limit` series with a number over `after`, in their order; `device` empty: of all. */
+    enum fl_error (*each_series)(void *self, struct fl_slice device, uint64_t after, uint32_t limit,
+                                 fl_series_visit visit, void *to, struct fl_context *ctx);
+    /* Deletes at most `limit` of the series' readings from before `before`. Fewer `deleted` than
+     * `limit`: none is left; with FL_TIME_NEVER the series is gone too. */
+    enum fl_error (*delete_readings)(void *self, uint64_t series, fl_time_t before, uint32_t limit,
+                                     size_t *deleted, struct fl_context *ctx);
+    /* Seals at most `limit` readings of a series of generation 0, where they are: position, time
+     * and message stay. Fewer `sealed` than `limit`: none is left, and the series is gone. */
+    enum fl_error (*seal_readings)(void *self, uint64_t series, uint32_t limit, fl_store_seal seal,
+                                   void *to, size_t *sealed, struct fl_context *ctx);
     void (*close)(void *self);
 };
 

@@ -8,6 +8,7 @@
 #include "cli/list.h"
 #include "cli/nouns.h"
 #include "cli/outcome.h"
+#include "cli/privacy.h"
 
 static enum fl_text_style posture_style(const char *posture)
 {
@@ -106,7 +107,8 @@ static void show_credential(struct fl_buffer *out, const json_t *credential)
     fl_list_line(out, "key", "%s", fl_json_text(credential, "key"));
 }
 
-static enum fl_error show_device(struct fl_cli *cli, const json_t *d, struct fl_context *ctx)
+static enum fl_error show_device(struct fl_cli *cli, const json_t *d, const json_t *privacy,
+                                 struct fl_context *ctx)
 {
     struct fl_buffer out = FL_BUFFER(65536);
     const char *reason = fl_json_text(d, "posture_reason");
@@ -133,6 +135,8 @@ static enum fl_error show_device(struct fl_cli *cli, const json_t *d, struct fl_
     fl_list_moment(fl_json_text(d, "created"), moment, sizeof moment);
     fl_list_line(&out, "created", "%s", moment);
     show_credential(&out, json_object_get(d, "credential"));
+    if (privacy)
+        fl_privacy_lines(&out, privacy);
     e = fl_cli_write(cli, &out, ctx);
     fl_buffer_free(&out);
     return e;
@@ -143,6 +147,8 @@ static enum fl_error run_show(struct fl_cli *cli, struct fl_context *ctx)
     struct fl_api api = {0};
     char path[128];
     json_t *device = NULL;
+    json_t *privacy = NULL;
+    struct fl_context ignored = {0};
     enum fl_error e = fl_cli_name(cli, "device id", cli->operands[0], ctx);
 
     if (e == FL_OK)
@@ -151,8 +157,17 @@ static enum fl_error run_show(struct fl_cli *cli, struct fl_context *ctx)
         (void)snprintf(path, sizeof path, "/api/v1/devices/%s", cli->operands[0]);
         e = fl_api_call(&api, "GET", path, NULL, &device, ctx);
     }
+    if (e == FL_OK && !cli->json) {
+        (void)snprintf(path, sizeof path, "/api/v1/devices/%s/privacy", cli->operands[0]);
+        /* A hub of an older version does not know; the rest is still worth showing. */
+        if (fl_api_call(&api, "GET", path, NULL, &privacy, &ignored) != FL_OK)
+            privacy = NULL;
+        cli->hint[0] = 0;
+    }
     if (e == FL_OK)
-        e = cli->json ? fl_cli_write_json(cli, device, ctx) : show_device(cli, device, ctx);
+        e = cli->json ? fl_cli_write_json(cli, device, ctx)
+                      : show_device(cli, device, privacy, ctx);
+    json_decref(privacy);
     json_decref(device);
     fl_api_close(&api);
     return e;

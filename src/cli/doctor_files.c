@@ -62,9 +62,10 @@ static void check_private(struct fl_doctor *d)
     static const char *const names[] = {"keys",
                                         "operator",
                                         "state",
-                                         "broker",
-                                         "keys/issuing.key",
-                                         "keys/data.key",
+                                        "broker",
+                                        "keys/issuing.key",
+                                        "keys/data.key",
+                                        "keys/device-keys",
                                         "keys/root.key",
                                         "operator/profile.key"};
     char path[FL_CLI_PATH_MAX];

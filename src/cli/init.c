@@ -33,8 +33,8 @@ static const char help[] =
     "  --https-port N               port for enrolment and the API (8443)\n"
     "  --root-passphrase-file FILE  seal keys/root.key with the passphrase in FILE's first line;\n"
     "                               - asks for it on the terminal\n"
-    "  --add-data-key               make nothing but DIR/keys/data.key, for a hub of a version\n"
-    "                               that had none; an existing one is never replaced\n"
+    "  --add-data-key               make nothing but keys/data.key and keys/device-keys, for a\n"
+    "                               hub of a version that had none; replaces none\n"
     "  --json                       print one JSON object\n"
     "  --help                       print this\n";
 

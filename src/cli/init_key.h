@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * `fairlead init --add-data-key DIR`: gives a hub directory from before readings were encrypted its
- * data key. It never replaces one, and makes none where devices' keys are already sealed under one:
- * then the key is lost, and a new one would open nothing.
+ * data key, and an empty file for its devices' keys. It never replaces one, and makes none where
+ * devices' keys are already sealed under one: then the key is lost, and a new one would open
+ * nothing.
  */
 #ifndef FL_CLI_INIT_KEY_H
 #define FL_CLI_INIT_KEY_H

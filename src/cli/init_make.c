@@ -149,14 +149,18 @@ static enum fl_error put_data_key(struct making *m, const struct fl_random *rand
 {
     uint8_t key[FL_DATAKEY_SIZE];
     struct fl_buffer pem = FL_BUFFER(FL_LIMIT_CERT);
+    struct fl_buffer none = FL_BUFFER(1);
     enum fl_error error = FL_OK;
 
     random->fill(random->self, key, sizeof key);
     error = fl_datakey_to_pem(key, &pem, m->ctx);
     explicit_bzero(key, sizeof key);
     if (error == FL_OK)
-        return put(m, "keys/data.key", SECRET, &pem);
+        error = put(m, "keys/data.key", SECRET, &pem);
     fl_buffer_free(&pem);
+    /* Empty: the signer begins it, and writes no other file. */
+    if (error == FL_OK)
+        error = put(m, "keys/device-keys", SECRET, &none);
     return error;
 }
 

@@ -13,6 +13,7 @@ extern const struct fl_cli_verbs fl_cli_login_verbs;
 extern const struct fl_cli_verbs fl_cli_profile_verbs;
 extern const struct fl_cli_verbs fl_cli_device_verbs;
 extern const struct fl_cli_verbs fl_cli_reading_verbs;
+extern const struct fl_cli_verbs fl_cli_privacy_verbs;
 extern const struct fl_cli_verbs fl_cli_action_verbs;
 extern const struct fl_cli_verbs fl_cli_audit_verbs;
 extern const struct fl_cli_verbs fl_cli_admin_verbs;

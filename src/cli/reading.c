@@ -5,6 +5,7 @@
 #include "cli/json.h"
 #include "cli/list.h"
 #include "cli/nouns.h"
+#include "cli/reading_every.h"
 #include "cli/reading_set.h"
 #include "cli/text.h"
 
@@ -48,7 +49,8 @@ void fl_reading_csv(struct fl_buffer *out, const json_t *row)
     fl_buffer_append_byte(out, ',');
     csv_field(out, fl_json_text(row, "stream"));
     fl_buffer_append_byte(out, ',');
-    (void)fl_json_print(json_object_get(row, "value"), out);
+    if (json_is_number(json_object_get(row, "value")))
+        (void)fl_json_print(json_object_get(row, "value"), out);
     fl_buffer_append_byte(out, '\n');
 }
 
@@ -164,20 +166,25 @@ static void summary_row(struct fl_text_table *table, const char *stream, const c
     fl_buffer_free(&line);
 }
 
+static size_t plot_width(const struct fl_cli *cli)
+{
+    size_t width = cli->width ? cli->width : 80;
+
+    return width < 24 ? 24 : (width > 160 ? 160 : width);
+}
+
 static enum fl_error show_plot(struct fl_cli *cli, const char *stream, const char *unit,
                                const struct fl_plot_point *points, size_t count,
                                struct fl_context *ctx)
 {
     struct fl_buffer out = FL_BUFFER(4L * 1024 * 1024);
-    size_t width = cli->width ? cli->width : 80;
     enum fl_error e = FL_OK;
 
-    width = width < 24 ? 24 : (width > 160 ? 160 : width);
     fl_text_safe(fl_slice_str(stream), &out);
     fl_buffer_append_str(&out, unit[0] ? ", " : "");
     fl_text_safe(fl_slice_str(unit), &out);
     fl_buffer_append_byte(&out, '\n');
-    e = fl_plot_print(points, count, width, PLOT_HEIGHT, &out);
+    e = fl_plot_print(points, count, plot_width(cli), PLOT_HEIGHT, &out);
     if (e == FL_OK)
         e = fl_cli_write(cli, &out, ctx);
     else
@@ -272,8 +279,8 @@ static enum fl_error visit_set(void *to, json_t *row, struct fl_context *ctx)
 
 /* `few`: what is wanted is one page, the newest; otherwise everything is fetched, in the order of
  * storing, since only that can be continued. */
-static enum fl_error show_in_memory(struct fl_api *api, const char *path, uint64_t limit, bool few,
-                                    struct fl_context *ctx)
+static enum fl_error show_in_memory(struct fl_api *api, const char *path, const char *from,
+                                    uint64_t limit, bool few, struct fl_context *ctx)
 {
     struct fl_reading_set set = {0};
     struct fl_cli *cli = api->cli;
@@ -283,17 +290,25 @@ static enum fl_error show_in_memory(struct fl_api *api, const char *path, uint64
                                      .one_page = few,
                                      .visit = visit_set,
                                      .to = &set};
-    enum fl_error e = fl_api_each(api, &list, ctx);
+    enum fl_error e = FL_EMORE;
 
+    /* More than a page: the hub makes buckets, and only their ends travel. */
+    if (fl_cli_option(cli, "plot") && !limit)
+        e = fl_reading_plot_points(api, from, plot_width(cli), &set, ctx);
+    if (e == FL_EMORE)
+        e = fl_api_each(api, &list, ctx);
     fl_reading_set_order(&set);
     if (limit)
         fl_reading_set_keep(&set, limit);
     if (e == FL_OK && (cli->json || fl_cli_option(cli, "csv")))
         e = print_set(cli, &set, ctx);
-    else if (e == FL_OK && set.count == 0)
+    else if (e == FL_OK && set.count == 0 && !set.unreadable)
         (void)fprintf(stderr, "no readings\n");
-    else if (e == FL_OK)
+    else if (e == FL_OK && set.count)
         e = show_set(api, &set, limit, ctx);
+    if (e == FL_OK && set.unreadable)
+        (void)fprintf(stderr, "%zu readings cannot be shown: they were erased, or are damaged\n",
+                      set.unreadable);
     fl_reading_set_free(&set);
     return e;
 }
@@ -312,6 +327,9 @@ enum fl_error fl_reading_run_show(struct fl_cli *cli, struct fl_context *ctx)
     if (e == FL_OK &&
         (fl_cli_option(cli, "csv") != NULL) + cli->json + (fl_cli_option(cli, "plot") != NULL) > 1)
         e = fl_cli_usage(cli, ctx, "choose one of --csv, --json and --plot");
+    if (e == FL_OK && fl_cli_option(cli, "every") &&
+        (fl_cli_option(cli, "plot") || fl_cli_option(cli, "limit")))
+        e = fl_cli_usage(cli, ctx, "--every goes neither with --plot nor with --limit");
     if (e == FL_OK)
         e = fl_cli_number(cli, "limit", FL_READING_SET_MAX, &limit, ctx);
     if (e == FL_OK)
@@ -325,10 +343,12 @@ enum fl_error fl_reading_run_show(struct fl_cli *cli, struct fl_context *ctx)
                             few ? limit : FL_LIMIT_READINGS_PAGE, &path, ctx);
     if (e == FL_OK)
         e = fl_api_open(cli, &api, ctx);
-    if (e == FL_OK && all)
+    if (e == FL_OK && fl_cli_option(cli, "every"))
+        e = fl_reading_show_every(&api, from[0] ? from : NULL, ctx);
+    else if (e == FL_OK && all)
         e = stream_all(&api, fl_buffer_str(&path), ctx);
     else if (e == FL_OK)
-        e = show_in_memory(&api, fl_buffer_str(&path), limit, few, ctx);
+        e = show_in_memory(&api, fl_buffer_str(&path), from[0] ? from : NULL, limit, few, ctx);
     fl_api_close(&api);
     fl_buffer_free(&path);
     return e;
@@ -338,6 +358,7 @@ static const struct fl_cli_option show_options[] = {
     {"stream", "STREAM", "only this stream", NULL, false},
     {"since", "TIME", "only newer ones: 15m, 1h, 7d ago, or 2026-11-22T07:00:00Z", NULL, false},
     {"limit", "N", "only the newest N", NULL, false},
+    {"every", "DURATION", "in buckets of this length, such as 5m or 1h", NULL, false},
     {"csv", NULL, "print lines of t,stream,value", NULL, false},
     {"plot", NULL, "draw each stream", NULL, false},
     {0},
@@ -353,7 +374,9 @@ static const struct fl_cli_option tail_options[] = {
 static const struct fl_cli_verb verbs[] = {
     {"reading", "show", "ID", "show what a device has sent",
      "Without an option: a summary of every stream, and the newest readings. --json and --csv\n"
-     "print all that were chosen, oldest first; without --limit in the order of storing.",
+     "print all that were chosen, oldest first; without --limit in the order of storing. --every\n"
+     "gives for each stream and time how many there were, the least, the mean, the greatest, the\n"
+     "first and the last; times are UTC.",
      show_options, fl_reading_run_show, NULL},
     {"reading", "tail", "ID", "follow what a device sends, until Ctrl-C",
      "With --json one object a line.", tail_options, fl_reading_run_tail, NULL},

@@ -48,6 +48,10 @@ enum fl_error fl_reading_set_add(struct fl_reading_set *set, const json_t *row,
                                    .position = fl_json_int(row, "position")};
     enum fl_error e = FL_OK;
 
+    if (fl_json_text(row, "state")[0]) {
+        set->unreadable++;
+        return FL_OK;
+    }
     if (!json_is_number(json_object_get(row, "value")) || !isfinite(item.point.value) ||
         fl_time_parse(fl_slice_str(fl_json_text(row, "t")), &item.point.t) != FL_OK)
         return fl_fail(ctx, FL_EPARSE, "the hub's answer holds something that is not a reading");

@@ -28,9 +28,11 @@ struct fl_reading_set {
     size_t capacity;
     char (*streams)[FL_NAME_MAX + 1];
     size_t stream_count;
+    size_t unreadable; /* rows without a value: erased, or damaged */
 };
 
-/* One row of the API. FL_EPARSE: not a reading; FL_ELIMIT: too many readings or streams. */
+/* One row of the API; one without a value is only counted. FL_EPARSE: not a reading; FL_ELIMIT: too
+ * many readings or streams. */
 FL_MUST_USE enum fl_error fl_reading_set_add(struct fl_reading_set *set, const json_t *row,
                                              struct fl_context *ctx);
 /* By time, and by the order of storing within one millisecond. */

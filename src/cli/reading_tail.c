@@ -33,7 +33,11 @@ static enum fl_error print_row(struct tail *tail, json_t *row, struct fl_context
     } else {
         char number[FL_NUMBER_TEXT];
         struct fl_buffer line = FL_BUFFER(4096);
-        fl_number_format(fl_json_number(row, "value"), number);
+        /* What was erased has no value, and says so. */
+        if (fl_json_text(row, "state")[0])
+            (void)snprintf(number, sizeof number, "%s", fl_json_text(row, "state"));
+        else
+            fl_number_format(fl_json_number(row, "value"), number);
         fl_buffer_printf(&line, "%-24s  %-24s %12s", fl_json_text(row, "t"),
                          fl_json_text(row, "stream"), number);
         fl_text_safe(fl_buffer_slice(&line), &out);

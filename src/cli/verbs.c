@@ -8,6 +8,7 @@ const struct fl_cli_noun fl_cli_nouns[] = {
     {"profile", "what the devices of a model may do", &fl_cli_profile_verbs},
     {"device", "devices: add, look at, cut off", &fl_cli_device_verbs},
     {"reading", "what devices have sent", &fl_cli_reading_verbs},
+    {"privacy", "what is kept of devices, and its erasure", &fl_cli_privacy_verbs},
     {"action", "what was done to devices, and its undoing", &fl_cli_action_verbs},
     {"audit", "who did what to what, and why", &fl_cli_audit_verbs},
     {"admin", "who may administer the hub", &fl_cli_admin_verbs},

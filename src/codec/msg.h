@@ -146,6 +146,25 @@ enum fl_msg_from {
     F(i64, not_before, 0)                                                                          \
     F(i64, not_after, 0)
 
+/* The data key of a device, which seals its readings. `create`: make it when there is none. */
+#define FL_MSG_DATA_KEY(F)                                                                         \
+    F(u64, request, 0)                                                                             \
+    F(str, device, FL_NAME_MAX)                                                                    \
+    F(u32, generation, 0)                                                                          \
+    F(u8, create, 0)
+/* Destroy the device's data key, whatever its generation: what it sealed is gone for good. */
+#define FL_MSG_DATA_KEY_ERASE(F) F(u64, request, 0) F(str, device, FL_NAME_MAX)
+/* The answer to both. `erased`: the last generation that was destroyed, 0: none; FL_EEXPIRED: the
+ * one that was asked for is among them. */
+#define FL_MSG_DATA_KEY_RESULT(F)                                                                  \
+    F(u64, request, 0)                                                                             \
+    F(u32, error, 0)                                                                               \
+    F(str, detail, 512)                                                                            \
+    F(str, device, FL_NAME_MAX)                                                                    \
+    F(u32, generation, 0)                                                                          \
+    F(u32, erased, 0)                                                                              \
+    F(bytes, key, 32)
+
 /* name, value on the wire, fields, senders. Values are append only. */
 #define FL_MSGS(M)                                                                                 \
     M(start, 1, FL_MSG_START, FL_FROM_PARENT)                                                      \
@@ -171,7 +190,10 @@ enum fl_msg_from {
     M(api_response, 31, FL_MSG_API_RESPONSE, FL_FROM_HUB)                                          \
     M(signer_hello, 48, FL_MSG_SIGNER_HELLO, FL_FROM_SIGNER)                                       \
     M(sign, 49, FL_MSG_SIGN, FL_FROM_HUB)                                                          \
-    M(sign_result, 50, FL_MSG_SIGN_RESULT, FL_FROM_SIGNER)
+    M(sign_result, 50, FL_MSG_SIGN_RESULT, FL_FROM_SIGNER)                                         \
+    M(data_key, 51, FL_MSG_DATA_KEY, FL_FROM_HUB)                                                  \
+    M(data_key_erase, 52, FL_MSG_DATA_KEY_ERASE, FL_FROM_HUB)                                      \
+    M(data_key_result, 53, FL_MSG_DATA_KEY_RESULT, FL_FROM_SIGNER)
 
 enum fl_msg_type {
 #define FL_MSG_ENUM(name, value, fields, from) fl_msg_type_##name = (value),

@@ -13,6 +13,8 @@
 #define LIFE_MAX_MS (30LL * 24 * LIFE_MIN_MS)
 #define LIFE_DEFAULT_S (7U * 24 * 3600)
 #define KEY_ID_SIZE 16
+#define KEEP_MIN_MS 60000LL
+#define KEEP_USAGE "keep DURATION, for example keep 90d, or keep forever"
 #define SIGNATURE_TEXT_SIZE 86 /* 64 octets in base64url */
 
 static const struct fl_conf_rule top_rules[] = {
@@ -57,12 +59,14 @@ static const struct fl_conf_rule profile_rules[] = {
      .words_max = 1,
      .usage = "certificate-life DURATION, for example certificate-life 7d"},
     {.name = "tls", .words_min = 1, .words_max = 1, .usage = "tls 1.2, or tls 1.3"},
+    {.name = "keep", .words_min = 1, .words_max = 1, .usage = KEEP_USAGE},
     {0},
 };
 
 static const struct fl_conf_rule stream_rules[] = {
     {.name = "unit", .words_min = 1, .words_max = 1, .usage = "unit \"TEXT\""},
     {.name = "range", .words_min = 2, .words_max = 2, .usage = "range MIN MAX"},
+    {.name = "keep", .words_min = 1, .words_max = 1, .usage = KEEP_USAGE},
     {0},
 };
 
@@ -198,6 +202,13 @@ const struct fl_profile_stream *fl_profile_stream(const struct fl_profile *profi
     return NULL;
 }
 
+fl_time_t fl_profile_keep(const struct fl_profile *profile, struct fl_slice stream)
+{
+    const struct fl_profile_stream *found = fl_profile_stream(profile, stream);
+
+    return found ? found->keep_ms : profile->keep_ms;
+}
+
 /* --- statements --- */
 
 struct reader {
@@ -245,6 +256,24 @@ static enum fl_error read_identity(const struct reader *r)
     return error;
 }
 
+/* `keep` is left as it is when the statement is absent. */
+static enum fl_error read_keep(const struct reader *r, const struct fl_conf_node *node,
+                               fl_time_t *keep)
+{
+    enum fl_error error = FL_OK;
+
+    if (!node)
+        return FL_OK;
+    if (fl_slice_is(node->words[1].text, "forever")) {
+        *keep = FL_TIME_NEVER;
+        return FL_OK;
+    }
+    error = fl_conf_duration(r->conf, node, 1, keep, r->ctx);
+    if (error == FL_OK && *keep < KEEP_MIN_MS)
+        error = fl_conf_fail(r->conf, node, 1, r->ctx, "readings are kept for a minute at least");
+    return error;
+}
+
 static enum fl_error read_periods(const struct reader *r)
 {
     const struct fl_conf_node *until = fl_conf_find(r->block, "support-until");
@@ -254,7 +283,9 @@ static enum fl_error read_periods(const struct reader *r)
 
     r->profile->support_until = FL_TIME_NEVER;
     r->profile->certificate_life_s = LIFE_DEFAULT_S;
-    if (until)
+    r->profile->keep_ms = FL_TIME_NEVER;
+    error = read_keep(r, fl_conf_find(r->block, "keep"), &r->profile->keep_ms);
+    if (error == FL_OK && until)
         error = fl_conf_date(r->conf, until, 1, &r->profile->support_until, r->ctx);
     if (error != FL_OK || !life)
         return error;
@@ -287,10 +318,13 @@ static enum fl_error read_stream(const struct reader *r, const struct fl_conf_no
 
     stream->min = -HUGE_VAL;
     stream->max = HUGE_VAL;
+    stream->keep_ms = r->profile->keep_ms;
     if (error == FL_OK)
         error = fl_conf_check(r->conf, node, stream_rules, r->ctx);
     if (error == FL_OK)
         error = read_text(r, fl_conf_find(node, "unit"), stream->unit, sizeof stream->unit);
+    if (error == FL_OK)
+        error = read_keep(r, fl_conf_find(node, "keep"), &stream->keep_ms);
     range = fl_conf_find(node, "range");
     if (error != FL_OK || !range)
         return error;

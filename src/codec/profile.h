@@ -11,7 +11,8 @@
  *         version      3                        grows with every change
  *         publish      d/{device}/t/#           MQTT filters; {device} is the device's id
  *         subscribe    d/{device}/c/#
- *         stream temperature { unit "°C"  range -40 85 }     (one statement a line in the file)
+ *         stream temperature { unit "°C"  range -40 85  keep 90d }     (one statement a line)
+ *         keep         730d                     how long readings are kept; for ever when absent
  *         support-until 2031-12-31
  *         certificate-life 7d                   1h to 30d; 7d when absent
  *         tls          1.2                      the oldest TLS it may use; 1.3 when absent
@@ -31,6 +32,7 @@ struct fl_profile_stream {
     char unit[32];
     double min; /* inclusive; -HUGE_VAL when the profile gives no range */
     double max;
+    fl_time_t keep_ms; /* FL_TIME_NEVER: for ever */
 };
 
 struct fl_profile {
@@ -46,6 +48,7 @@ struct fl_profile {
     struct fl_profile_stream *streams;
     size_t stream_count;
     fl_time_t support_until; /* FL_TIME_NEVER when absent */
+    fl_time_t keep_ms;       /* of streams that say nothing else; FL_TIME_NEVER: for ever */
     uint32_t certificate_life_s;
     bool allows_tls12;
     /* The signature statement, if there is one: what it covers, the key's id (hex of the first 8
@@ -66,6 +69,10 @@ void fl_profile_free(struct fl_profile *profile);
 /* NULL when the profile has no such stream. */
 const struct fl_profile_stream *fl_profile_stream(const struct fl_profile *profile,
                                                   struct fl_slice name);
+
+/* How long a stream's readings are kept, also of one that the profile does not name (any more):
+ * milliseconds, FL_TIME_NEVER: for ever. */
+fl_time_t fl_profile_keep(const struct fl_profile *profile, struct fl_slice stream);
 
 enum fl_profile_right { FL_RIGHT_PUBLISH, FL_RIGHT_SUBSCRIBE };
 

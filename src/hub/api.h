@@ -123,10 +123,15 @@ json_t *fl_api_device(const struct fl_hub *hub, const struct fl_device *device,
                       struct fl_posture *posture); /* NULL: its records cannot be read */
 json_t *fl_api_action(const struct fl_action *action);
 json_t *fl_api_time(fl_time_t t);
+json_t *fl_api_keep(fl_time_t keep_ms); /* "90d", "forever" */
 
 bool fl_api_tick_verifies(struct fl_hub *hub);   /* true: more to do */
 void fl_api_forget_verifies(struct fl_hub *hub); /* those that the front asked for */
 void fl_api_verify_free(struct fl_hub_verify *verify);
+
+void fl_api_resume_readings(struct fl_hub *hub); /* calls that wait for a key, see fl_hub_key */
+void fl_api_forget_readings(struct fl_hub *hub); /* those that came by the front */
+void fl_api_free_readings(struct fl_hub *hub);
 
 /* Handlers, by file. */
 void fl_api_get_health(struct fl_api_call *call);
@@ -142,6 +147,8 @@ void fl_api_retire(struct fl_api_call *call);
 void fl_api_list_actions(struct fl_api_call *call);
 void fl_api_undo(struct fl_api_call *call);
 void fl_api_list_readings(struct fl_api_call *call);
+void fl_api_get_privacy(struct fl_api_call *call);
+void fl_api_erase(struct fl_api_call *call);
 void fl_api_list_profiles(struct fl_api_call *call);
 void fl_api_add_profile(struct fl_api_call *call);
 void fl_api_get_profile(struct fl_api_call *call);

@@ -22,11 +22,14 @@ static json_t *streams_of(const struct fl_profile *p)
 {
     json_t *array = json_array();
 
-    for (size_t i = 0; i < p->stream_count; i++)
-        (void)json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:o}", "name",
-                                                     p->streams[i].name, "unit", p->streams[i].unit,
-                                                     "min", number_or_null(p->streams[i].min),
-                                                     "max", number_or_null(p->streams[i].max)));
+    for (size_t i = 0; i < p->stream_count; i++) {
+        const struct fl_profile_stream *s = &p->streams[i];
+
+        (void)json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", s->name,
+                                                     "unit", s->unit, "min", number_or_null(s->min),
+                                                     "max", number_or_null(s->max), "keep",
+                                                     fl_api_keep(s->keep_ms)));
+    }
     return array;
 }
 

@@ -12,6 +12,8 @@ static const char *const outcome_kinds[] = {"quarantine", "release", "revoke",
 static const char *const credential_states[] = {"issued", "held", "revoked", "expired", NULL};
 static const char *const profile_states[] = {"signed", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const reading_states[] = {"erased", "damaged", NULL};
+static const char *const key_states[] = {"none", "made", "erasing", NULL};
 static const char *const orders[] = {"asc", "desc", NULL};
 static const char *const health_states[] = {"ok", "degraded", NULL};
 
@@ -76,7 +78,13 @@ static const struct fl_api_field reading_query[] = {
      .words = "only those stored after this position, in that order; 0 begins"},
     LIMIT(FL_LIMIT_READINGS_PAGE),
     {.name = "order", .type = FL_API_STRING, .values = orders, .words = "by time; asc when absent"},
+    {.name = "every",
+     .type = FL_API_STRING,
+     .max = 32,
+     .words = "in buckets of this duration, such as 5m, instead of row by row; go on with from = "
+              "the end of the last one until nothing comes"},
     END};
+static const struct fl_api_field erase_body[] = {REASON, END};
 static const struct fl_api_field profile_body[] = {{.name = "text",
                                                     .type = FL_API_STRING,
                                                     REQUIRED,
@@ -167,14 +175,62 @@ static const struct fl_api_field outcome_fields[] = {
 static const struct fl_api_field reading_fields[] = {
     {.name = "t", .type = FL_API_TIME, REQUIRED},
     {.name = "stream", .type = FL_API_NAME, REQUIRED},
-    {.name = "value", .type = FL_API_NUMBER, REQUIRED},
-    {.name = "position", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "value",
+     .type = FL_API_NUMBER,
+     .nullable = true,
+     .words = "null when there is a state; not in a bucket"},
+    {.name = "state",
+     .type = FL_API_STRING,
+     .values = reading_states,
+     .words = "why it has no value: its key was destroyed, or it does not open"},
+    {.name = "position", .type = FL_API_INTEGER, .words = "not in a bucket"},
+    {.name = "count", .type = FL_API_INTEGER, .words = "with every: readings in the bucket"},
+    {.name = "min", .type = FL_API_NUMBER},
+    {.name = "max", .type = FL_API_NUMBER},
+    {.name = "mean", .type = FL_API_NUMBER},
+    {.name = "first", .type = FL_API_NUMBER},
+    {.name = "last", .type = FL_API_NUMBER},
+    END};
+static const struct fl_api_field kept_fields[] = {
+    {.name = "name", .type = FL_API_NAME, REQUIRED},
+    {.name = "keep", .type = FL_API_STRING, REQUIRED, .words = "a duration, or forever"},
+    END};
+static const struct fl_api_field privacy_fields[] = {
+    {.name = "device", .type = FL_API_NAME, REQUIRED},
+    {.name = "key", .type = FL_API_STRING, REQUIRED, .values = key_states},
+    {.name = "generation",
+     .type = FL_API_INTEGER,
+     REQUIRED,
+     .words = "of its data key: grows with every erasure"},
+    {.name = "erased",
+     .type = FL_API_INTEGER,
+     REQUIRED,
+     .words = "the last generation that was destroyed; 0: none"},
+    {.name = "erased_at", .type = FL_API_TIME, REQUIRED, .nullable = true},
+    {.name = "streams_erased",
+     .type = FL_API_INTEGER,
+     REQUIRED,
+     .words = "with readings that nobody can open any more, and that are not deleted yet"},
+    {.name = "streams_unsealed",
+     .type = FL_API_INTEGER,
+     REQUIRED,
+     .words = "with readings of an older version that are not sealed yet"},
+    {.name = "streams", .type = FL_API_OBJECTS, REQUIRED, .schema = "Kept"},
+    END};
+static const struct fl_api_field erasure_fields[] = {
+    {.name = "device", .type = FL_API_NAME, REQUIRED},
+    {.name = "generation",
+     .type = FL_API_INTEGER,
+     REQUIRED,
+     .words = "the last that is destroyed; 0: it never had a key"},
+    {.name = "erased_at", .type = FL_API_TIME, REQUIRED},
     END};
 static const struct fl_api_field stream_fields[] = {
     {.name = "name", .type = FL_API_NAME, REQUIRED},
     {.name = "unit", .type = FL_API_STRING, REQUIRED},
     {.name = "min", .type = FL_API_NUMBER, REQUIRED, .nullable = true},
     {.name = "max", .type = FL_API_NUMBER, REQUIRED, .nullable = true},
+    {.name = "keep", .type = FL_API_STRING, REQUIRED, .words = "a duration, or forever"},
     END};
 static const struct fl_api_field profile_fields[] = {
     {.name = "name", .type = FL_API_NAME, REQUIRED},
@@ -251,6 +307,9 @@ const struct fl_api_schema fl_api_schemas[] = {
     {"Outcome", outcome_fields},
     {"Reading", reading_fields},
     {"Stream", stream_fields},
+    {"Kept", kept_fields},
+    {"Privacy", privacy_fields},
+    {"Erasure", erasure_fields},
     {"Profile", profile_fields},
     {"Action", action_fields},
     {"Record", record_fields},
@@ -293,6 +352,12 @@ const struct fl_api_route fl_api_routes[] = {
     {"GET", API "/devices/{id}/readings", fl_api_list_readings,
      "Its readings, by time or in the order of storing", reading_query, NULL, "Reading", 200,
      FL_API_CREDENTIAL, true},
+    {"GET", API "/devices/{id}/privacy", fl_api_get_privacy,
+     "What is kept of it and how long, and what was erased", NULL, NULL, "Privacy", 200,
+     FL_API_CREDENTIAL, false},
+    {"POST", API "/devices/{id}/erase", fl_api_erase,
+     "Destroy its data key and delete its readings: for good, in every copy", NULL, erase_body,
+     "Erasure", 200, FL_API_CREDENTIAL, false},
     {"GET", API "/profiles", fl_api_list_profiles, "Profiles in force", NULL, NULL, "Profile", 200,
      FL_API_CREDENTIAL, true},
     {"POST", API "/profiles", fl_api_add_profile,

@@ -25,7 +25,7 @@ struct fl_hub_config {
     struct fl_hub_endpoint mqtt;
     struct fl_hub_endpoint https;
     enum fl_log_level log;
-    unsigned workers; /* threads of the front, 1 to FL_LIMIT_WORKERS; `auto` is counted here */
+    unsigned workers;   /* threads of the front, 1 to FL_LIMIT_WORKERS; `auto` is counted here */
     bool durable_os;    /* acknowledge what the kernel has, not only what the disk has */
     uint64_t log_bytes; /* of the broker's log, at most */
 };

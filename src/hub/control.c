@@ -108,7 +108,7 @@ static void stir(struct control *c)
 
     if (hub->in_snapshot || hub->verify_count)
         arm(c, 1);
-    else if (hub->sign_count || hub->wait_count)
+    else if (fl_hub_is_waiting(hub))
         arm(c, 50);
 }
 
@@ -147,8 +147,7 @@ static void front_message(void *self, struct fl_channel *channel, const struct f
     fl_hub_from_front(&c->hub, msg);
     if (msg->type == fl_msg_type_readings)
         fl_loop_defer(c->loop, &c->flush);
-    else
-        stir(c);
+    stir(c);
 }
 
 static void front_lost(void *self, struct fl_channel *channel, const char *why)
@@ -170,6 +169,7 @@ static void signer_message(void *self, struct fl_channel *channel, const struct 
     if (fd >= 0)
         (void)close(fd);
     fl_hub_from_signer(&c->hub, msg);
+    fl_loop_defer(c->loop, &c->flush); /* readings may have got the key they waited for */
     become_ready(c);
     stir(c);
 }

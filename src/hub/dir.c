@@ -34,6 +34,7 @@ static const struct entry entries[] = {
     {"keys", true, true, false, FL_FROM_SIGNER, NULL},
     {"keys/issuing.key", false, true, false, FL_FROM_SIGNER, NULL},
     {"keys/data.key", false, true, false, FL_FROM_SIGNER, NO_DATA_KEY},
+    {"keys/device-keys", false, true, false, FL_FROM_SIGNER, NO_DATA_KEY},
     {"keys/issuing.pem", false, false, false, FL_FROM_SIGNER, NULL},
     {"keys/root.pem", false, false, false, FL_FROM_SIGNER, NULL},
     {"state", true, true, false, FL_FROM_HUB, NULL},

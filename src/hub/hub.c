@@ -33,6 +33,10 @@ void fl_hub_init(struct fl_hub *hub, struct fl_store store, const struct fl_cloc
     fl_list_init(&hub->signs);
     fl_list_init(&hub->waits);
     fl_list_init(&hub->verifies);
+    fl_list_init(&hub->waiting);
+    fl_list_init(&hub->reads);
+    fl_list_init(&hub->erases);
+    fl_keyring_init(&hub->keyring);
 }
 
 void fl_hub_free(struct fl_hub *hub)
@@ -43,6 +47,12 @@ void fl_hub_free(struct fl_hub *hub)
     free(fl_container_of(node, struct fl_hub_wait, node));
     FL_LIST_EACH(node, &hub->verifies)
     fl_api_verify_free(fl_container_of(node, struct fl_hub_verify, node));
+    FL_LIST_EACH(node, &hub->erases)
+    free(fl_container_of(node, struct fl_hub_erase, node));
+    fl_api_free_readings(hub);
+    fl_hub_forget_batches(hub);
+    fl_keyring_free(&hub->keyring);
+    fl_hub_sweep_free(hub);
     fl_enrolment_free(&hub->enrolment);
     fl_session_table_free(&hub->sessions);
     fl_buffer_free(&hub->issuing);
@@ -74,7 +84,9 @@ void fl_hub_front_down(struct fl_hub *hub)
     hub->front_up = false;
     hub->in_snapshot = false;
     /* What it sent and had not stored it will send again. */
-    fl_buffer_clear(&hub->batches);
+    fl_hub_forget_batches(hub);
+    fl_api_forget_readings(hub);
+    fl_hub_forget_erasers(hub);
     fl_session_all_gone(&hub->sessions, fl_hub_now(hub));
     fl_hub_orphan_signs(hub);
     fl_hub_tick_waits(hub, true);
@@ -92,6 +104,8 @@ void fl_hub_signer_down(struct fl_hub *hub)
 {
     hub->signer_up = false;
     fl_hub_tick_signs(hub, true);
+    fl_hub_tick_keys(hub, true);
+    fl_hub_tick_erases(hub, true);
 }
 
 static void signer_hello(struct fl_hub *hub, const struct fl_msg_signer_hello *hello)
@@ -118,6 +132,8 @@ void fl_hub_from_signer(struct fl_hub *hub, const struct fl_msg *msg)
         signer_hello(hub, &msg->as.signer_hello);
     else if (msg->type == fl_msg_type_sign_result)
         fl_hub_sign_result(hub, &msg->as.sign_result);
+    else if (msg->type == fl_msg_type_data_key_result)
+        fl_hub_key_result(hub, &msg->as.data_key_result);
     else
         fl_log(FL_LOG_WARN, TAG, "the signer sent '%s'", fl_msg_name(msg->type));
 }
@@ -276,6 +292,11 @@ static void tick_credentials(struct fl_hub *hub)
     }
 }
 
+bool fl_hub_is_waiting(const struct fl_hub *hub)
+{
+    return hub->sign_count || hub->wait_count || hub->keyring.asked || hub->erase_count;
+}
+
 fl_time_t fl_hub_tick(struct fl_hub *hub)
 {
     bool more = false;
@@ -284,9 +305,12 @@ fl_time_t fl_hub_tick(struct fl_hub *hub)
     tick_credentials(hub);
     fl_hub_tick_signs(hub, false);
     fl_hub_tick_waits(hub, false);
-    more = fl_api_tick_verifies(hub);
+    fl_hub_tick_keys(hub, false);
+    fl_hub_tick_erases(hub, false);
+    more = fl_hub_sweep(hub);
+    more = fl_api_tick_verifies(hub) || more;
     more = fl_hub_pump_snapshot(hub) || more;
     if (more)
         return TICK_NOW_MS;
-    return hub->sign_count || hub->wait_count ? TICK_BUSY_MS : TICK_MS;
+    return fl_hub_is_waiting(hub) ? TICK_BUSY_MS : TICK_MS;
 }

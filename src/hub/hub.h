@@ -11,6 +11,7 @@
 #include "base/world.h"
 #include "codec/msg.h"
 #include "hub/config.h"
+#include "hub/keyring.h"
 #include "hub/session_table.h"
 #include "service/action.h"
 #include "service/enrolment.h"
@@ -67,6 +68,32 @@ struct fl_hub_verify {
     struct fl_audit_check *check;
 };
 
+/* An erasure that the signer was told of. */
+struct fl_hub_erase {
+    struct fl_list node;
+    uint64_t request;  /* at the signer */
+    fl_time_t give_up; /* monotonic */
+    bool answered;     /* nobody waits for it */
+    struct fl_api_caller caller;
+    char device[FL_NAME_MAX + 1];
+};
+
+/* What is done bit by bit in the background: readings deleted by age or for an erasure, and those
+ * of an older version sealed. */
+struct fl_hub_sweep {
+    uint64_t after;  /* the last series that was looked at */
+    fl_time_t again; /* monotonic: the next round over all series */
+    char profile_name[FL_NAME_MAX + 1];
+    struct fl_profile_record record;
+    struct fl_profile profile;
+    uint64_t expired; /* since the start */
+    uint64_t seal_after;
+    bool seal_found; /* something not sealed, in this round over all series */
+    bool all_sealed;
+    uint64_t sealed;
+    fl_time_t seal_again; /* monotonic: after a round that left something */
+};
+
 struct fl_hub {
     struct fl_store store;
     const struct fl_clock *clock;
@@ -99,7 +126,19 @@ struct fl_hub {
     size_t verify_count;
 
     struct fl_buffer batches; /* READINGS frames of this round: u64 batch, u32 size, records */
-    uint64_t claims;          /* of administrators' credentials, since the start */
+    size_t batch_count;
+    uint64_t keys_dropped;  /* by the keyring, when the first of them came */
+    struct fl_list waiting; /* batches whose keys are asked for */
+    size_t waiting_count;
+    size_t waiting_bytes;
+    struct fl_keyring keyring;
+    struct fl_list reads; /* API calls that wait for a key */
+    size_t read_count;
+    struct fl_list erases;
+    size_t erase_count;
+    bool erasing_more; /* readings of an erased device are left to delete */
+    struct fl_hub_sweep sweep;
+    uint64_t claims; /* of administrators' credentials, since the start */
 };
 
 /* `hub` is the caller's and stays where it is. The store becomes the hub's. */
@@ -122,6 +161,8 @@ void fl_hub_flush(struct fl_hub *hub);
 
 /* Everything that time does. Returns in how many milliseconds it wants to be called again. */
 fl_time_t fl_hub_tick(struct fl_hub *hub);
+/* For an answer that may not come: tick soon. */
+bool fl_hub_is_waiting(const struct fl_hub *hub);
 
 /* --- among the files of this folder --- */
 
@@ -154,5 +195,30 @@ void fl_hub_server_csr(struct fl_hub *hub, const struct fl_msg_server_csr *reque
 void fl_hub_sign_result(struct fl_hub *hub, const struct fl_msg_sign_result *result);
 void fl_hub_tick_signs(struct fl_hub *hub, bool signer_gone);
 void fl_hub_orphan_signs(struct fl_hub *hub);
+
+/* The device's key, good until the next call of anything here. FL_EMORE: it is asked for, and
+ * fl_hub_resume_batches and fl_api_resume_readings are called when it is there or will not come;
+ * FL_EBUSY: the signer is away, or the device is being erased. */
+FL_MUST_USE enum fl_error fl_hub_key(struct fl_hub *hub, struct fl_slice device,
+                                     struct fl_hub_key **key, struct fl_context *ctx);
+void fl_hub_forget_key(struct fl_hub *hub, struct fl_slice device);
+void fl_hub_key_result(struct fl_hub *hub, const struct fl_msg_data_key_result *result);
+void fl_hub_tick_keys(struct fl_hub *hub, bool signer_gone);
+void fl_hub_resume(struct fl_hub *hub);
+
+void fl_hub_keep_batch(struct fl_hub *hub, const struct fl_msg_readings *readings);
+void fl_hub_resume_batches(struct fl_hub *hub);
+void fl_hub_forget_batches(struct fl_hub *hub);
+
+/* Erasure: the key at the signer first, then the readings. */
+void fl_hub_erase(struct fl_hub *hub, struct fl_api_caller caller, struct fl_slice device,
+                  const struct fl_change *change);
+/* True when it was the answer to one. */
+bool fl_hub_erase_result(struct fl_hub *hub, const struct fl_msg_data_key_result *result);
+void fl_hub_tick_erases(struct fl_hub *hub, bool signer_gone);
+void fl_hub_forget_erasers(struct fl_hub *hub); /* the front, and who asked by it, has gone */
+
+bool fl_hub_sweep(struct fl_hub *hub); /* a step; true: more to do at once */
+void fl_hub_sweep_free(struct fl_hub *hub);
 
 #endif

@@ -1,91 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the front says: readings, sessions, refusals, API calls. */
+ * What the front says: sessions, refusals, API calls. */
 #include "hub/hub.h"
 
 #include "base/log.h"
 #include "hub/api.h"
 #include "service/audit.h"
-#include "service/telemetry.h"
 
 #include <stdio.h>
 
 #define TAG "hub"
-#define BATCH_HEAD 12
-#define FLUSH_BYTES ((size_t)4 * 1024 * 1024)
-
-/* --- readings: all batches of a loop round in one transaction --- */
-
-static void readings_done(struct fl_hub *hub, uint64_t batch, enum fl_error error,
-                          const char *detail)
-{
-    struct fl_msg msg = {.type = fl_msg_type_readings_done};
-
-    msg.as.readings_done.batch = batch;
-    msg.as.readings_done.error = (uint32_t)error;
-    msg.as.readings_done.detail = fl_slice_str(detail);
-    (void)hub->host.to_front(hub->host.self, &msg);
-}
-
-static void keep_batch(struct fl_hub *hub, const struct fl_msg_readings *readings)
-{
-    uint64_t batch = readings->batch;
-    uint32_t size = (uint32_t)readings->records.size;
-    size_t count = 0;
-    struct fl_context ctx = {0};
-
-    if (fl_telemetry_check(readings->records, &count, &ctx) != FL_OK) {
-        fl_log(FL_LOG_ERROR, TAG, "%s", ctx.text);
-        readings_done(hub, batch, FL_EPARSE, ctx.text);
-        return;
-    }
-    if (!fl_buffer_reserve(&hub->batches, BATCH_HEAD + size)) {
-        readings_done(hub, batch, FL_ENOMEM, "out of memory");
-        hub->batches.failed = false;
-        return;
-    }
-    (void)fl_buffer_append(&hub->batches, &batch, sizeof batch);
-    (void)fl_buffer_append(&hub->batches, &size, sizeof size);
-    (void)fl_buffer_append_slice(&hub->batches, readings->records);
-    if (fl_buffer_slice(&hub->batches).size > FLUSH_BYTES)
-        fl_hub_flush(hub);
-}
-
-static bool next_batch(struct fl_slice *in, uint64_t *batch, struct fl_slice *records)
-{
-    uint32_t size = 0;
-
-    if (in->size < BATCH_HEAD)
-        return false;
-    memcpy(batch, in->data, sizeof *batch);
-    memcpy(&size, in->data + sizeof *batch, sizeof size);
-    *records = fl_slice(in->data + BATCH_HEAD, size);
-    *in = fl_slice_from(*in, BATCH_HEAD + size);
-    return true;
-}
-
-void fl_hub_flush(struct fl_hub *hub)
-{
-    struct fl_slice in = fl_buffer_slice(&hub->batches);
-    struct fl_slice records = {0};
-    uint64_t batch = 0;
-    struct fl_context ctx = {0};
-    enum fl_error error = FL_OK;
-
-    if (in.size == 0)
-        return;
-    error = fl_store_begin(&hub->store, &ctx);
-    if (error == FL_OK) {
-        while (error == FL_OK && next_batch(&in, &batch, &records))
-            error = fl_telemetry_append(&hub->store, records, &ctx);
-        error = fl_store_end(&hub->store, error, &ctx);
-    }
-    if (error != FL_OK)
-        fl_log(FL_LOG_ERROR, TAG, "readings cannot be stored: %s", ctx.text);
-    in = fl_buffer_slice(&hub->batches);
-    while (next_batch(&in, &batch, &records))
-        readings_done(hub, batch, error, ctx.text);
-    fl_buffer_clear(&hub->batches);
-}
 
 /* --- sessions and refusals --- */
 
@@ -182,7 +105,7 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
 {
     switch (msg->type) {
     case fl_msg_type_readings:
-        keep_batch(hub, &msg->as.readings);
+        fl_hub_keep_batch(hub, &msg->as.readings);
         break;
     case fl_msg_type_session:
         session_event(hub, &msg->as.session);
@@ -219,6 +142,9 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
     case fl_msg_type_signer_hello:
     case fl_msg_type_sign:
     case fl_msg_type_sign_result:
+    case fl_msg_type_data_key:
+    case fl_msg_type_data_key_erase:
+    case fl_msg_type_data_key_result:
         fl_log(FL_LOG_WARN, TAG, "the front sent '%s'", fl_msg_name(msg->type));
         break;
     }

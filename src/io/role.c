@@ -58,7 +58,8 @@ struct part {
     bool optional;
 };
 
-static const struct part signer_parts[] = {{"keys", false, false}, {"hub.conf", false, false}};
+static const struct part signer_parts[] = {
+    {"keys", false, false}, {"keys/device-keys", true, false}, {"hub.conf", false, false}};
 static const struct part control_parts[] = {
     {"state", true, false},    {"hub.conf", false, false},        {"ca.pem", false, true},
     {"profiles", false, true}, {"profile-keys.pem", false, true},
@@ -75,7 +76,7 @@ enum fl_error fl_role_sandbox(const struct fl_role *role, char *dir, size_t size
         size_t count;
         uint32_t descriptors;
     } policies[FL_ROLE_COUNT] = {
-        {FL_SANDBOX_SIGNER, signer_parts, 2, 64},
+        {FL_SANDBOX_SIGNER, signer_parts, 3, 64},
         {FL_SANDBOX_CONTROL, control_parts, PARTS_MAX, 4096},
         {FL_SANDBOX_FRONT, front_parts, 1, FL_LIMIT_CONNECTIONS + 256},
     };

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 enum fl_sandbox_class {
-    FL_SANDBOX_SIGNER,  /* reads its files, speaks on sockets it has */
+    FL_SANDBOX_SIGNER,  /* reads its files, writes those it may, speaks on sockets it has */
     FL_SANDBOX_CONTROL, /* also writes its files, accepts connections */
     FL_SANDBOX_FRONT,   /* the folder of its log, accepts connections, makes threads */
 };

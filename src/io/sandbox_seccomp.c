@@ -100,12 +100,13 @@ static const int log_calls[] = {
 
 /* What threads need besides clone itself. */
 static const int thread_calls[] = {
-    SCMP_SYS(epoll_create1),
-    SCMP_SYS(eventfd2),
-    SCMP_SYS(rseq),
-    SCMP_SYS(set_robust_list),
-    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(epoll_create1),   SCMP_SYS(eventfd2),          SCMP_SYS(rseq),
+    SCMP_SYS(set_robust_list), SCMP_SYS(sched_getaffinity),
 };
+
+/* To write in place, which is all that the signer does. */
+static const int write_in_place_calls[] = {SCMP_SYS(fdatasync), SCMP_SYS(fsync),
+                                           SCMP_SYS(pwrite64)};
 
 /* What the sanitizers' runtimes call besides. */
 static const int sanitizer_calls[] = {
@@ -242,6 +243,7 @@ static void add_class(struct filter *f, enum fl_sandbox_class class)
     switch (class) {
     case FL_SANDBOX_SIGNER:
         add(f, SCMP_ACT_ALLOW, read_calls, COUNT(read_calls));
+        add(f, SCMP_ACT_ALLOW, write_in_place_calls, COUNT(write_in_place_calls));
         break;
     case FL_SANDBOX_CONTROL:
         add(f, SCMP_ACT_ALLOW, read_calls, COUNT(read_calls));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/store_sqlite.h"
 
+#include "base/log.h"
 #include "io/store_sqlite_impl.h"
 
 #include <errno.h>
@@ -9,8 +10,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 1
-#define SCHEMA_DOCUMENT "{\"version\":1}"
+#define SCHEMA_VERSION 2
+#define SCHEMA_DOCUMENT "{\"version\":2}"
+#define SCHEMA_1_DOCUMENT "{\"version\":1}"
 
 static const char *const table_names[FL_TABLE_COUNT] = {
 #define TABLE_NAME(id, name) [id] = (name),
@@ -19,10 +21,11 @@ static const char *const table_names[FL_TABLE_COUNT] = {
 };
 
 /* Readings: (series, position) clusters what is read together and serves `after`; the unique index
- * serves queries by time (it covers them) and makes storing twice store once. */
+ * serves queries by time (it covers them) and makes storing twice store once. A sealed value
+ * is a blob, which the column keeps as it is. */
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS series (id INTEGER PRIMARY KEY, device TEXT NOT NULL,"
-    " stream TEXT NOT NULL, UNIQUE (device, stream));"
+    " stream TEXT NOT NULL, generation INTEGER NOT NULL, UNIQUE (device, stream, generation));"
     "CREATE TABLE IF NOT EXISTS reading (series INTEGER NOT NULL, position INTEGER NOT NULL,"
     " t INTEGER NOT NULL, value REAL NOT NULL, message INTEGER NOT NULL,"
     " PRIMARY KEY (series, position)) WITHOUT ROWID;"
@@ -30,16 +33,37 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
     " WITHOUT ROWID;";
 
+/* Version 1 knew no data keys: what it stored is generation 0, and the hub seals it bit by bit. */
+static const char upgrade_1[] =
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE series_2 (id INTEGER PRIMARY KEY, device TEXT NOT NULL, stream TEXT NOT NULL,"
+    " generation INTEGER NOT NULL, UNIQUE (device, stream, generation));"
+    "INSERT INTO series_2 (id, device, stream, generation) SELECT id, device, stream, 0"
+    " FROM series;"
+    "DROP TABLE series;"
+    "ALTER TABLE series_2 RENAME TO series;"
+    "UPDATE meta SET document = '" SCHEMA_DOCUMENT "' WHERE key = CAST('schema' AS BLOB);"
+    "COMMIT;";
+
 const char *const store_sqlite_sql[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_SERIES_FIND] = "SELECT id FROM series WHERE device = :device AND stream = :stream",
-    [SQL_SERIES_ADD] = "INSERT INTO series (device, stream) VALUES (:device, :stream)",
+    [SQL_SERIES_FIND] = "SELECT id FROM series WHERE device = :device AND stream = :stream"
+                        " AND generation = :generation",
+    [SQL_SERIES_ADD] = "INSERT INTO series (device, stream, generation)"
+                       " VALUES (:device, :stream, :generation)",
     [SQL_READING_ADD] = "INSERT OR IGNORE INTO reading (series, position, t, value, message)"
                         " VALUES (:series, :position, :t, :value, :message)",
     [SQL_READING_RECENT] = "SELECT 1 FROM (SELECT message FROM reading WHERE series = :series"
                            " ORDER BY position DESC LIMIT :recent) WHERE message = :message",
+    [SQL_READING_DELETE] = "DELETE FROM reading WHERE series = :series AND position IN"
+                           " (SELECT position FROM reading INDEXED BY reading_once"
+                           " WHERE series = :series AND t < :before LIMIT :limit)",
+    [SQL_READING_DROP] = "DELETE FROM reading WHERE series = :series AND position = :position",
+    [SQL_READING_KEEP] = "INSERT OR IGNORE INTO reading (series, position, t, value, message)"
+                         " VALUES (:series, :position, :t, :value, :message)",
+    [SQL_SERIES_DROP] = "DELETE FROM series WHERE id = :series",
     [SQL_COUNTER_GET] = "SELECT value FROM counter WHERE name = 'position'",
     [SQL_COUNTER_SET] = "INSERT INTO counter (name, value) VALUES ('position', :value)"
                         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -334,7 +358,9 @@ static enum fl_error configure(struct sqlite_store *s,
     error = execute(s,
                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
                     "PRAGMA mmap_size=0; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=2000;"
-                    "PRAGMA journal_size_limit=67108864; PRAGMA trusted_schema=OFF;",
+                    "PRAGMA journal_size_limit=67108864; PRAGMA trusted_schema=OFF;"
+                    /* What is deleted is overwritten: an unsealed value leaves nothing behind. */
+                    "PRAGMA secure_delete=ON;",
                     ctx);
     if (error != FL_OK || !options || options->max_pages == 0)
         return error;
@@ -374,6 +400,37 @@ static enum fl_error prepare_all(struct sqlite_store *s, struct fl_context *ctx)
         }
     }
     return error;
+}
+
+static enum fl_error has_row(struct sqlite_store *s, const char *query, bool *has,
+                             struct fl_context *ctx)
+{
+    sqlite3_stmt *stmt = NULL;
+    enum fl_error error = store_sqlite_prepare(s, query, &stmt, ctx);
+
+    *has = error == FL_OK && sqlite3_step(stmt) == SQLITE_ROW;
+    (void)sqlite3_finalize(stmt);
+    return error;
+}
+
+/* Before anything else is prepared, which would not fit an older schema. */
+static enum fl_error upgrade(struct sqlite_store *s, struct fl_context *ctx)
+{
+    bool old = false;
+    enum fl_error error =
+        has_row(s, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'", &old, ctx);
+
+    if (error != FL_OK || !old)
+        return error;
+    error = has_row(s,
+                    "SELECT 1 FROM meta WHERE key = CAST('schema' AS BLOB)"
+                    " AND document = '" SCHEMA_1_DOCUMENT "'",
+                    &old, ctx);
+    if (error != FL_OK || !old)
+        return error;
+    fl_log(FL_LOG_INFO, "store", "the database is of version 1: making it version %d",
+           SCHEMA_VERSION);
+    return execute(s, upgrade_1, ctx);
 }
 
 static enum fl_error check_version(struct sqlite_store *s, struct fl_context *ctx)
@@ -416,6 +473,9 @@ static const struct fl_store_ops store_ops = {
     .scan = document_scan,
     .append_readings = store_sqlite_append,
     .query_readings = store_sqlite_query,
+    .each_series = store_sqlite_each_series,
+    .delete_readings = store_sqlite_delete,
+    .seal_readings = store_sqlite_seal,
     .close = store_close,
 };
 
@@ -439,6 +499,8 @@ enum fl_error fl_store_sqlite_open(const char *path, const struct fl_store_sqlit
                         s->db ? sqlite3_errmsg(s->db) : "out of memory");
     if (error == FL_OK)
         error = configure(s, options, ctx);
+    if (error == FL_OK)
+        error = upgrade(s, ctx);
     if (error == FL_OK)
         error = create_tables(s, ctx);
     if (error == FL_OK)

@@ -20,6 +20,10 @@ enum sql {
     SQL_SERIES_ADD,
     SQL_READING_ADD,
     SQL_READING_RECENT,
+    SQL_READING_DELETE,
+    SQL_READING_DROP,
+    SQL_READING_KEEP,
+    SQL_SERIES_DROP,
     SQL_COUNTER_GET,
     SQL_COUNTER_SET,
     SQL_COUNT
@@ -30,7 +34,7 @@ enum document_sql { DOCUMENT_GET, DOCUMENT_PUT, DOCUMENT_DEL, DOCUMENT_SQL_COUNT
 struct series {
     struct fl_map_node node;
     int64_t id;
-    char key[2 * FL_NAME_MAX + 2]; /* device, NUL, stream */
+    char key[2 * FL_NAME_MAX + 2 + sizeof(uint32_t)]; /* generation, device, NUL, stream */
 };
 
 struct sqlite_store {
@@ -64,6 +68,17 @@ void store_sqlite_rollback(void *self);
 enum fl_error store_sqlite_alive(const struct sqlite_store *s, struct fl_context *ctx);
 
 void store_sqlite_forget_series(struct sqlite_store *s);
+/* FL_ENOTFOUND: there is none and `add` is false. */
+enum fl_error store_sqlite_series(struct sqlite_store *s, const struct fl_reading *of, bool add,
+                                  int64_t *id, struct fl_context *ctx);
+void store_sqlite_value(sqlite3_stmt *stmt, const struct fl_reading *reading);
+enum fl_error store_sqlite_each_series(void *self, struct fl_slice device, uint64_t after,
+                                       uint32_t limit, fl_series_visit visit, void *to,
+                                       struct fl_context *ctx);
+enum fl_error store_sqlite_delete(void *self, uint64_t series, fl_time_t before, uint32_t limit,
+                                  size_t *deleted, struct fl_context *ctx);
+enum fl_error store_sqlite_seal(void *self, uint64_t series, uint32_t limit, fl_store_seal seal,
+                                void *to, size_t *sealed, struct fl_context *ctx);
 enum fl_error store_sqlite_append(void *self, const struct fl_reading *readings, size_t count,
                                   struct fl_context *ctx);
 enum fl_error store_sqlite_query(void *self, const struct fl_reading_query *query,

@@ -38,13 +38,14 @@ static void remember_series(struct sqlite_store *s, struct fl_slice key, int64_t
         free(series);
 }
 
-/* FL_ENOTFOUND: there is none and `add` is false. */
-static enum fl_error find_series(struct sqlite_store *s, struct fl_slice device,
-                                 struct fl_slice stream, bool add, int64_t *id,
-                                 struct fl_context *ctx)
+enum fl_error store_sqlite_series(struct sqlite_store *s, const struct fl_reading *of, bool add,
+                                  int64_t *id, struct fl_context *ctx)
 {
-    char text[2 * FL_NAME_MAX + 2] = {0};
-    struct fl_slice key = fl_slice(text, device.size + 1 + stream.size);
+    struct fl_slice device = of->device;
+    struct fl_slice stream = of->stream;
+    const size_t head = sizeof of->generation;
+    char text[2 * FL_NAME_MAX + 2 + sizeof of->generation] = {0};
+    struct fl_slice key = fl_slice(text, head + device.size + 1 + stream.size);
     struct fl_map_node *node = NULL;
     sqlite3_stmt *find = s->sql[SQL_SERIES_FIND];
     sqlite3_stmt *insert = s->sql[SQL_SERIES_ADD];
@@ -53,8 +54,9 @@ static enum fl_error find_series(struct sqlite_store *s, struct fl_slice device,
 
     if (!fl_name_valid(device) || !fl_name_valid(stream))
         return fl_fail(ctx, FL_EINVAL, "store: not a device or stream name");
-    memcpy(text, device.data, device.size);
-    memcpy(text + device.size + 1, stream.data, stream.size);
+    memcpy(text, &of->generation, head);
+    memcpy(text + head, device.data, device.size);
+    memcpy(text + head + device.size + 1, stream.data, stream.size);
     node = fl_map_find(&s->series, key);
     if (node) {
         *id = fl_container_of(node, struct series, node)->id;
@@ -62,6 +64,7 @@ static enum fl_error find_series(struct sqlite_store *s, struct fl_slice device,
     }
     store_sqlite_text(find, ":device", device);
     store_sqlite_text(find, ":stream", stream);
+    store_sqlite_int(find, ":generation", of->generation);
     code = sqlite3_step(find);
     if (code == SQLITE_ROW)
         *id = sqlite3_column_int64(find, 0);
@@ -73,6 +76,7 @@ static enum fl_error find_series(struct sqlite_store *s, struct fl_slice device,
             return FL_ENOTFOUND;
         store_sqlite_text(insert, ":device", device);
         store_sqlite_text(insert, ":stream", stream);
+        store_sqlite_int(insert, ":generation", of->generation);
         error = store_sqlite_run(s, insert, "series", ctx);
         *id = sqlite3_last_insert_rowid(s->db);
     }
@@ -101,13 +105,22 @@ static enum fl_error is_redelivered(struct sqlite_store *s, int64_t series, uint
     return error;
 }
 
+void store_sqlite_value(sqlite3_stmt *stmt, const struct fl_reading *reading)
+{
+    if (reading->generation)
+        store_sqlite_blob(stmt, ":value", reading->sealed);
+    else
+        (void)sqlite3_bind_double(stmt, sqlite3_bind_parameter_index(stmt, ":value"),
+                                  reading->value);
+}
+
 static enum fl_error append_one(struct sqlite_store *s, const struct fl_reading *reading,
                                 struct fl_context *ctx)
 {
     sqlite3_stmt *stmt = s->sql[SQL_READING_ADD];
     int64_t series = 0;
     bool found = false;
-    enum fl_error error = find_series(s, reading->device, reading->stream, true, &series, ctx);
+    enum fl_error error = store_sqlite_series(s, reading, true, &series, ctx);
 
     if (error == FL_OK && reading->redelivery && reading->message)
         error = is_redelivered(s, series, reading->message, &found, ctx);
@@ -116,7 +129,7 @@ static enum fl_error append_one(struct sqlite_store *s, const struct fl_reading 
     store_sqlite_int(stmt, ":series", series);
     store_sqlite_int(stmt, ":position", (int64_t)(s->position + 1));
     store_sqlite_int(stmt, ":t", reading->t);
-    (void)sqlite3_bind_double(stmt, sqlite3_bind_parameter_index(stmt, ":value"), reading->value);
+    store_sqlite_value(stmt, reading);
     store_sqlite_int(stmt, ":message", (int64_t)reading->message);
     error = store_sqlite_run(s, stmt, "append", ctx);
     if (error == FL_OK && sqlite3_changes(s->db) == 1)
@@ -152,9 +165,11 @@ enum fl_error store_sqlite_append(void *self, const struct fl_reading *readings,
 struct cursor {
     sqlite3_stmt *stmt; /* columns: position, t, value */
     char stream[FL_NAME_MAX + 1];
+    uint32_t generation;
     uint64_t position;
     fl_time_t t;
     double value;
+    uint8_t sealed[FL_STORE_SEALED];
     bool live;
 };
 
@@ -176,7 +191,13 @@ static enum fl_error cursor_next(struct sqlite_store *s, struct cursor *c, struc
         return store_sqlite_fail(s, "query", ctx);
     c->position = (uint64_t)sqlite3_column_int64(c->stmt, 0);
     c->t = sqlite3_column_int64(c->stmt, 1);
-    c->value = sqlite3_column_double(c->stmt, 2);
+    if (c->generation == 0) {
+        c->value = sqlite3_column_double(c->stmt, 2);
+        return FL_OK;
+    }
+    if (sqlite3_column_bytes(c->stmt, 2) != FL_STORE_SEALED)
+        return fl_fail(ctx, FL_EIO, "store: a sealed value has another size");
+    memcpy(c->sealed, sqlite3_column_blob(c->stmt, 2), sizeof c->sealed);
     return FL_OK;
 }
 
@@ -214,6 +235,8 @@ static bool before(const struct merge *m, const struct cursor *a, const struct c
     if (a->t != b->t)
         return m->newest_first ? a->t > b->t : a->t < b->t;
     by_stream = strcmp(a->stream, b->stream);
+    if (by_stream == 0) /* generations of one stream */
+        return m->newest_first ? a->position > b->position : a->position < b->position;
     return m->newest_first ? by_stream > 0 : by_stream < 0;
 }
 
@@ -227,17 +250,19 @@ static struct cursor *first_of(const struct merge *m)
     return first;
 }
 
-static enum fl_error add_cursor(struct sqlite_store *s, struct merge *m, int64_t series,
-                                const char *stream, const struct fl_reading_query *q,
-                                struct fl_context *ctx)
+static enum fl_error add_cursor(struct sqlite_store *s, struct merge *m, sqlite3_stmt *found,
+                                const struct fl_reading_query *q, struct fl_context *ctx)
 {
+    int64_t series = sqlite3_column_int64(found, 0);
     struct cursor *grown = realloc(m->cursors, (m->count + 1) * sizeof *grown);
 
     if (!grown)
         return fl_fail(ctx, FL_ENOMEM, "store: query: out of memory");
     m->cursors = grown;
     grown[m->count] = (struct cursor){0};
-    (void)fl_str_copy(grown[m->count].stream, sizeof grown->stream, stream);
+    (void)fl_str_copy(grown[m->count].stream, sizeof grown->stream,
+                      (const char *)sqlite3_column_text(found, 1));
+    grown[m->count].generation = (uint32_t)sqlite3_column_int64(found, 2);
     m->count++;
     return cursor_open(s, &grown[m->count - 1], series, q, ctx);
 }
@@ -249,7 +274,7 @@ static enum fl_error open_cursors(struct sqlite_store *s, struct merge *m,
     int code = SQLITE_DONE;
     enum fl_error error =
         store_sqlite_prepare(s,
-                             "SELECT id, stream FROM series WHERE device = :device"
+                             "SELECT id, stream, generation FROM series WHERE device = :device"
                              " AND (:stream = '' OR stream = :stream)",
                              &list, ctx);
 
@@ -258,8 +283,7 @@ static enum fl_error open_cursors(struct sqlite_store *s, struct merge *m,
     store_sqlite_text(list, ":device", q->device);
     store_sqlite_text(list, ":stream", q->stream);
     while (error == FL_OK && (code = sqlite3_step(list)) == SQLITE_ROW)
-        error = add_cursor(s, m, sqlite3_column_int64(list, 0),
-                           (const char *)sqlite3_column_text(list, 1), q, ctx);
+        error = add_cursor(s, m, list, q, ctx);
     if (error == FL_OK && code != SQLITE_DONE)
         error = store_sqlite_fail(s, "query", ctx);
     (void)sqlite3_finalize(list);
@@ -286,6 +310,9 @@ enum fl_error store_sqlite_query(void *self, const struct fl_reading_query *q,
         reading.stream = fl_slice_str(c->stream);
         reading.t = c->t;
         reading.value = c->value;
+        reading.generation = c->generation;
+        if (c->generation)
+            reading.sealed = fl_slice(c->sealed, sizeof c->sealed);
         if (!visit(to, c->position, &reading))
             break;
         error = cursor_next(s, c, ctx);

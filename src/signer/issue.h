@@ -8,6 +8,8 @@
 #ifndef FL_SIGNER_ISSUE_H
 #define FL_SIGNER_ISSUE_H
 
+#include "io/files.h"
+#include "signer/keystore.h"
 #include "signer/policy.h"
 #include "trust/datakey.h"
 
@@ -21,11 +23,15 @@ struct fl_signer {
     char *host_text[FL_LIMIT_HOSTS];
     struct fl_signer_policy policy;
     struct fl_signer_rate rate;
+    struct fl_signer_rate key_rate;
+    struct fl_files_folder keys; /* DIR/keys */
+    struct fl_files files;
+    struct fl_keystore *keystore;
 };
 
-/* Reads DIR/keys/{issuing.key,issuing.pem,root.pem,data.key} and the host line of DIR/hub.conf.
- * Errors name the file: unreadable, readable by others (FL_EDENIED), malformed, not belonging
- * together, expired at `now`. Always free it. */
+/* Reads DIR/keys/{issuing.key,issuing.pem,root.pem,data.key,device-keys} and the host line of
+ * DIR/hub.conf. Errors name the file: unreadable, readable by others (FL_EDENIED), malformed, not
+ * belonging together, expired at `now`. The struct stays where it is. Always free it. */
 FL_MUST_USE enum fl_error fl_signer_load(struct fl_signer *signer, const char *dir, fl_time_t now,
                                          struct fl_context *ctx);
 void fl_signer_free(struct fl_signer *signer);

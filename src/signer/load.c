@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 #include "codec/conf.h"
+#include "io/clock.h"
 #include "signer/issue.h"
 #include "trust/key.h"
 
@@ -163,6 +164,21 @@ static enum fl_error load_data_key(struct fl_signer *signer, const char *dir,
     return error;
 }
 
+static enum fl_error load_device_keys(struct fl_signer *signer, const char *dir,
+                                      struct fl_context *ctx)
+{
+    char path[PATH_SIZE];
+    enum fl_error error = FL_OK;
+
+    (void)snprintf(path, sizeof path, "%s/keys", dir);
+    error = fl_files_open(path, &signer->keys, ctx);
+    if (error != FL_OK)
+        return error;
+    signer->files = fl_files_of(&signer->keys);
+    return fl_keystore_open(&signer->files, fl_random_system(), signer->data_key, &signer->keystore,
+                            ctx);
+}
+
 static enum fl_error add_hosts(struct fl_signer *signer, const struct fl_conf *conf,
                                const struct fl_conf_node *line, struct fl_context *ctx)
 {
@@ -232,6 +248,8 @@ enum fl_error fl_signer_load(struct fl_signer *signer, const char *dir, fl_time_
     if (error == FL_OK)
         error = load_hosts(signer, dir, ctx);
     if (error == FL_OK)
+        error = load_device_keys(signer, dir, ctx);
+    if (error == FL_OK)
         warn_of_root_key(dir);
     return error;
 }
@@ -240,6 +258,8 @@ void fl_signer_free(struct fl_signer *signer)
 {
     for (size_t i = 0; i < FL_LIMIT_HOSTS; i++)
         free(signer->host_text[i]);
+    fl_keystore_free(signer->keystore);
+    fl_files_close(&signer->keys);
     EVP_PKEY_free(signer->key);
     X509_free(signer->issuing);
     fl_buffer_free(&signer->issuing_der);

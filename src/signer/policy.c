@@ -87,17 +87,23 @@ enum fl_error fl_signer_policy_judge(const struct fl_signer_policy *policy,
 
 bool fl_signer_rate_take(struct fl_signer_rate *rate, fl_time_t now)
 {
+    return fl_signer_rate_take_of(rate, now, FL_SIGNER_RATE, FL_SIGNER_BURST);
+}
+
+bool fl_signer_rate_take_of(struct fl_signer_rate *rate, fl_time_t now, int64_t per_s,
+                            int64_t burst)
+{
     fl_time_t elapsed = now - rate->at;
 
     /* A long pause fills it; the bound also keeps the product small. */
-    if (elapsed > FL_SIGNER_BURST * (fl_time_t)1000 / FL_SIGNER_RATE)
+    if (elapsed > burst * 1000 / per_s)
         rate->used = 0;
     else if (elapsed > 0)
-        rate->used -= elapsed * FL_SIGNER_RATE;
+        rate->used -= elapsed * per_s;
     if (rate->used < 0)
         rate->used = 0;
     rate->at = now;
-    if (rate->used + 1000 > FL_SIGNER_BURST * (int64_t)1000)
+    if (rate->used + 1000 > burst * 1000)
         return false;
     rate->used += 1000;
     return true;

@@ -51,5 +51,8 @@ struct fl_signer_rate {
 
 /* True, and one less left, when a request may be worked on now. Refused ones count as well. */
 bool fl_signer_rate_take(struct fl_signer_rate *rate, fl_time_t now);
+/* The same with a rate and a burst of one's own. */
+bool fl_signer_rate_take_of(struct fl_signer_rate *rate, fl_time_t now, int64_t per_s,
+                            int64_t burst);
 
 #endif

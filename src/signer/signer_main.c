@@ -2,12 +2,14 @@
  *
  * fairlead-signer: of all processes of a hub this one alone holds keys that issue. It reads
  * them from DIR/keys in its sandbox, without network, and answers SIGN on its channel to the
- * control process by its own policy (signer/policy.h). It parses nothing from outside but requests
- * for certificates, has no other channel, writes no file, and knows no device.
+ * control process by its own policy (signer/policy.h), and DATA_KEY from its store of devices' keys
+ * (signer/keystore.h), the one file that it writes. It parses nothing from outside but requests for
+ * certificates, and has no other channel.
  */
 #include "base/log.h"
 #include "io/child.h"
 #include "io/clock.h"
+#include "signer/device_keys.h"
 #include "signer/issue.h"
 
 #include <unistd.h>
@@ -18,6 +20,7 @@ struct process {
     struct fl_channel *hub;
     struct fl_signer signer;
     struct fl_signer_answer answer;
+    struct fl_signer_key_answer key_answer;
 };
 
 /* The control process broke the contract: its channel ends, and the parent ends the process. */
@@ -28,23 +31,48 @@ static void end_hub(struct process *p, const char *why)
     fl_child_channel_lost(p->child, FL_FROM_HUB, why);
 }
 
+static enum fl_error answer_sign(struct process *p, struct fl_channel *channel,
+                                 const struct fl_msg_sign *request, struct fl_context *ctx)
+{
+    struct fl_msg reply = {.type = fl_msg_type_sign_result};
+    const struct fl_clock *clock = fl_clock_system();
+
+    fl_signer_answer(&p->signer, request, fl_clock_now(clock), fl_clock_monotonic(clock),
+                     &p->answer);
+    reply.as.sign_result = p->answer.result;
+    return fl_channel_send(channel, &reply, ctx);
+}
+
+static enum fl_error answer_key(struct process *p, struct fl_channel *channel,
+                                const struct fl_msg *request, struct fl_context *ctx)
+{
+    struct fl_msg reply = {.type = fl_msg_type_data_key_result};
+    enum fl_error error = FL_OK;
+
+    fl_signer_answer_key(p->signer.keystore, &p->signer.key_rate, request,
+                         fl_clock_monotonic(fl_clock_system()), &p->key_answer);
+    reply.as.data_key_result = p->key_answer.result;
+    error = fl_channel_send(channel, &reply, ctx);
+    explicit_bzero(&p->key_answer, sizeof p->key_answer);
+    return error;
+}
+
 static void on_message(void *self, struct fl_channel *channel, const struct fl_msg *msg, int fd)
 {
     struct process *p = self;
-    struct fl_msg reply = {.type = fl_msg_type_sign_result};
-    const struct fl_clock *clock = fl_clock_system();
     struct fl_context ctx = {0};
+    enum fl_error error = FL_OK;
+    bool is_key = msg->type == fl_msg_type_data_key || msg->type == fl_msg_type_data_key_erase;
 
-    if (msg->type != fl_msg_type_sign || fd >= 0) {
+    if ((msg->type != fl_msg_type_sign && !is_key) || fd >= 0) {
         (void)fl_fail(&ctx, FL_EDENIED, "violation: %s is not for the signer",
                       fl_msg_name(msg->type));
         end_hub(p, ctx.text);
         return;
     }
-    fl_signer_answer(&p->signer, &msg->as.sign, fl_clock_now(clock), fl_clock_monotonic(clock),
-                     &p->answer);
-    reply.as.sign_result = p->answer.result;
-    if (fl_channel_send(channel, &reply, &ctx) != FL_OK)
+    error =
+        is_key ? answer_key(p, channel, msg, &ctx) : answer_sign(p, channel, &msg->as.sign, &ctx);
+    if (error != FL_OK)
         end_hub(p, ctx.text);
 }
 

@@ -15,7 +15,8 @@ from harness import BIN, run, wait_for
 
 START, CHANNEL, READY, LOST = 1, 2, 4, 5
 SIGNER_HELLO, SIGN, SIGN_RESULT = 48, 49, 50
-OK, PARSE, DENIED, AUTH, INVAL = 0, 2, 8, 9, 1
+DATA_KEY, DATA_KEY_ERASE, DATA_KEY_RESULT = 51, 52, 53
+OK, PARSE, DENIED, AUTH, INVAL, EXPIRED = 0, 2, 8, 9, 1, 10
 
 
 def text(value):
@@ -174,6 +175,33 @@ class Signer(unittest.TestCase):
         self.assertEqual(self.sign(hub, "device", "cam-01", self.csr("cam-01", "-addext", "basicConstraints=CA:TRUE"))[0],
                          DENIED)
         self.assertEqual(self.sign(hub, "device", "cam-01", csr)[0], OK)
+
+    def key(self, hub, kind, device, *fields):
+        hub.sendall(frame(kind, struct.pack("<Q", 4), text(device), *fields))
+        kind, answer = receive(hub)
+        self.assertEqual((kind, answer.number("<Q")), (DATA_KEY_RESULT, 4))
+        error, _, _ = answer.number("<I"), answer.bytes(), answer.bytes()
+        generation, erased, key = answer.number("<I"), answer.number("<I"), answer.bytes()
+        return error, generation, erased, key
+
+    def test_it_keeps_the_devices_keys_in_one_file_and_destroys_them_there(self):
+        self.ready()
+        hub = self.channel()
+        first = struct.pack("<IB", 1, 1)
+        error, generation, erased, key = self.key(hub, DATA_KEY, "cam-01", first)
+        self.assertEqual((error, generation, erased, len(key)), (OK, 1, 0, 32))
+        path = self.dir / "keys/device-keys"
+        before = path.read_bytes()
+        self.assertEqual(len(before), 320)
+        self.assertNotIn(key, before)
+        self.process.kill()
+        self.process.wait()
+        self.ready()
+        hub = self.channel()
+        self.assertEqual(self.key(hub, DATA_KEY, "cam-01", first)[3], key)
+        self.assertEqual(self.key(hub, DATA_KEY_ERASE, "cam-01")[:3], (OK, 0, 1))
+        self.assertEqual(path.read_bytes()[256:], bytes(64))
+        self.assertEqual(self.key(hub, DATA_KEY, "cam-01", first), (EXPIRED, 1, 1, b""))
 
     def test_a_hub_that_breaks_the_contract_loses_its_channel(self):
         for nonsense in (b"\xff" * 64, frame(999), frame(SIGN, b"short"), frame(20, struct.pack("<Q", 1))):

@@ -8,6 +8,8 @@
 
 #define YEAR_MS (INT64_C(365) * 24 * 3600 * 1000)
 
+static const uint8_t master[FL_DATAKEY_SIZE] = {7};
+
 static const char camera[] = "profile camera {\n"
                              "    title \"Camera\"\n    vendor \"V\"\n    model M\n    version 1\n"
                              "    publish d/{device}/t/#\n    subscribe d/{device}/c/#\n"
@@ -113,10 +115,66 @@ static void answer(void *self, struct fl_api_caller caller, int status, const ch
 
 /* --- the fake signer --- */
 
+static void note_key_request(struct hub_world *w, const struct fl_msg *msg)
+{
+    struct hub_world_keys *keys = &w->keys_asked;
+    bool is_erase = msg->type == fl_msg_type_data_key_erase;
+    struct fl_slice device = is_erase ? msg->as.data_key_erase.device : msg->as.data_key.device;
+    struct fl_msg *kept = NULL;
+
+    assert_true(keys->count < sizeof keys->messages / sizeof keys->messages[0]);
+    kept = &keys->messages[keys->count];
+    *kept = *msg;
+    (void)fl_str_copy_slice(keys->devices[keys->count], sizeof keys->devices[0], device);
+    keys->count++;
+    w->key_requests++;
+}
+
+static void answer_key(struct hub_world *w, const struct fl_msg *msg, const char *name)
+{
+    struct fl_msg reply = {.type = fl_msg_type_data_key_result};
+    struct fl_msg_data_key_result *r = &reply.as.data_key_result;
+    struct fl_context ctx = {0};
+    uint8_t key[FL_DATAKEY_SIZE];
+    enum fl_error error = FL_OK;
+
+    r->device = fl_slice_str(name);
+    if (msg->type == fl_msg_type_data_key_erase) {
+        r->request = msg->as.data_key_erase.request;
+        error = fl_keystore_destroy(w->keystore, r->device, &r->erased, &ctx);
+    } else {
+        r->request = msg->as.data_key.request;
+        r->generation = msg->as.data_key.generation;
+        error = fl_keystore_get(w->keystore, r->device, r->generation, msg->as.data_key.create, key,
+                                &r->erased, &ctx);
+        if (error == FL_OK)
+            r->key = fl_slice(key, sizeof key);
+    }
+    r->error = (uint32_t)error;
+    r->detail = fl_slice_str(ctx.text);
+    fl_hub_from_signer(&w->hub, &reply);
+}
+
+/* An answer may lead to the next question. */
+void hub_answer_keys(struct hub_world *w)
+{
+    while (w->keys_asked.count > 0) {
+        struct hub_world_keys asked = w->keys_asked;
+
+        w->keys_asked.count = 0;
+        for (size_t i = 0; i < asked.count; i++)
+            answer_key(w, &asked.messages[i], asked.devices[i]);
+    }
+}
+
 static bool to_signer(void *self, const struct fl_msg *msg)
 {
     struct hub_world *w = self;
 
+    if (msg->type == fl_msg_type_data_key || msg->type == fl_msg_type_data_key_erase) {
+        note_key_request(w, msg);
+        return true;
+    }
     assert_int_equal(msg->type, fl_msg_type_sign);
     w->sign = *msg;
     w->sign_requests++;
@@ -212,6 +270,10 @@ int hub_world_open(void **state)
     w->certificate = FL_BUFFER(FL_LIMIT_CERT);
     make_ca(w);
     make_profile_key(w);
+    w->key_disk = fl_files_twin_new(1);
+    w->key_files = fl_files_twin_files(w->key_disk);
+    assert_ok(w->key_files.write(w->key_files.self, FL_KEYSTORE_FILE, 0, fl_slice_str(""), NULL));
+    assert_ok(fl_keystore_open(&w->key_files, &w->random, master, &w->keystore, NULL));
     (void)fl_str_copy(config.hosts[0], sizeof config.hosts[0], "hub.example.net");
     fl_hub_init(&w->hub, fl_store_twin_create(), &w->clock, &w->random, &host, &config, &w->keys);
     *state = w;
@@ -224,6 +286,8 @@ int hub_world_close(void **state)
 
     fl_hub_free(&w->hub);
     fl_profile_keys_free(&w->keys);
+    fl_keystore_free(w->keystore);
+    fl_files_twin_free(w->key_disk);
     EVP_PKEY_free(w->profile_key);
     EVP_PKEY_free(w->ca_key);
     X509_free(w->ca);
@@ -266,6 +330,8 @@ static void call(struct hub_world *w, struct fl_api_request *request, const char
     request->path = fl_slice_str(path);
     request->body = fl_slice_str(body);
     fl_api_call(&w->hub, request);
+    if (!w->keys_are_silent)
+        hub_answer_keys(w);
     if (!w->front_is_deaf)
         hub_front_confirms(w);
     assert_in_range(w->answers, before, before + 1);
@@ -348,4 +414,6 @@ void hub_readings(struct hub_world *w, uint64_t batch, const char *device, doubl
     msg.as.readings.records = fl_buffer_slice(&records);
     fl_hub_from_front(&w->hub, &msg);
     fl_buffer_free(&records);
+    if (!w->keys_are_silent)
+        hub_answer_keys(w);
 }

@@ -7,11 +7,20 @@
 #define FL_TEST_TWIN_HUB_WORLD_H
 
 #include "hub/api.h"
+#include "signer/keystore.h"
+#include "test/twin/files_twin.h"
 #include "test/twin/store_twin.h"
 #include "test/unit/unit.h"
 
 #define HUB_NOON INT64_C(1795348800000) /* 2026-11-22T12:00:00Z */
 #define HUB_WORLD_FRONT_KEY "the front's key, 32 octets of it"
+
+/* What the hub asked the signer for, of keys, and has no answer to. */
+struct hub_world_keys {
+    struct fl_msg messages[64];
+    char devices[64][FL_NAME_MAX + 1];
+    size_t count;
+};
 
 struct hub_world {
     struct fl_hub hub;
@@ -32,6 +41,12 @@ struct hub_world {
     uint32_t sessions_closed; /* what the front will say */
     bool signer_is_silent;
     uint64_t sign_requests;
+    bool keys_are_silent; /* the signer takes DATA_KEY and ERASE, and answers when asked to */
+    struct hub_world_keys keys_asked;
+    uint64_t key_requests;
+    struct fl_files_twin *key_disk;
+    struct fl_files key_files;
+    struct fl_keystore *keystore;
     struct fl_msg sign; /* the last one; its texts in the buffers below */
     struct fl_buffer sign_csr;
     char sign_name[FL_LIMIT_HOST + 1];
@@ -75,6 +90,8 @@ void hub_enrol(struct hub_world *w, const char *id);
 void hub_enrol_with(struct hub_world *w, const char *id, const char *token, const char *serial);
 void hub_front_confirms(struct hub_world *w);
 void hub_answer_sign(struct hub_world *w);
+/* The fake signer answers what it was asked for, of keys, from a real key store. */
+void hub_answer_keys(struct hub_world *w);
 
 void hub_readings(struct hub_world *w, uint64_t batch, const char *device, double first,
                   size_t count);

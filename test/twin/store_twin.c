@@ -21,10 +21,21 @@ struct kept {
     char device[FL_NAME_MAX + 1];
     char stream[FL_NAME_MAX + 1];
     struct fl_reading reading; /* its slices are not used */
+    uint8_t sealed[FL_STORE_SEALED];
     uint64_t position;
+    uint64_t series;
+};
+
+struct kept_series {
+    char device[FL_NAME_MAX + 1];
+    char stream[FL_NAME_MAX + 1];
+    uint32_t generation;
+    bool gone;
 };
 
 struct contents {
+    struct kept_series *series; /* number 1 is the first */
+    size_t series_count;
     struct table tables[FL_TABLE_COUNT];
     struct kept *readings;
     size_t reading_count;
@@ -60,6 +71,7 @@ static void free_contents(struct contents *c)
         free(c->tables[t].items);
     }
     free(c->readings);
+    free(c->series);
     *c = (struct contents){0};
 }
 
@@ -77,6 +89,7 @@ static struct contents copy_contents(const struct contents *from)
         }
     }
     to.readings = copy_bytes(from->readings, from->reading_count * sizeof *from->readings);
+    to.series = copy_bytes(from->series, from->series_count * sizeof *from->series);
     return to;
 }
 
@@ -220,15 +233,40 @@ static enum fl_error twin_scan(void *self, enum fl_table table_id, struct fl_sli
     return FL_OK;
 }
 
+static bool same_value(const struct kept *k, const struct fl_reading *r)
+{
+    if (r->generation)
+        return fl_slice_equal(r->sealed, fl_slice(k->sealed, sizeof k->sealed));
+    return !(k->reading.value < r->value) && !(k->reading.value > r->value);
+}
+
+static uint64_t series_of(struct contents *c, const struct fl_reading *r)
+{
+    struct kept_series *series = NULL;
+
+    for (size_t i = 0; i < c->series_count; i++)
+        if (!c->series[i].gone && c->series[i].generation == r->generation &&
+            fl_slice_is(r->device, c->series[i].device) &&
+            fl_slice_is(r->stream, c->series[i].stream))
+            return i + 1;
+    c->series = realloc(c->series, (c->series_count + 1) * sizeof *c->series);
+    fl_assert(c->series);
+    series = &c->series[c->series_count++];
+    *series = (struct kept_series){.generation = r->generation};
+    (void)fl_str_copy_slice(series->device, sizeof series->device, r->device);
+    (void)fl_str_copy_slice(series->stream, sizeof series->stream, r->stream);
+    return c->series_count;
+}
+
 static bool is_stored(const struct contents *c, const struct fl_reading *r)
 {
     for (size_t i = 0; i < c->reading_count; i++) {
         const struct kept *k = &c->readings[i];
 
-        if (!fl_slice_is(r->device, k->device) || !fl_slice_is(r->stream, k->stream))
+        if (!fl_slice_is(r->device, k->device) || !fl_slice_is(r->stream, k->stream) ||
+            k->reading.generation != r->generation)
             continue;
-        if (k->reading.t == r->t && !(k->reading.value < r->value) &&
-            !(k->reading.value > r->value))
+        if (k->reading.t == r->t && same_value(k, r))
             return true;
         if (r->redelivery && r->message && k->reading.message == r->message)
             return true;
@@ -256,6 +294,9 @@ static enum fl_error twin_append(void *self, const struct fl_reading *readings, 
         *k = (struct kept){.reading = readings[i], .position = ++c->position};
         (void)fl_str_copy_slice(k->device, sizeof k->device, readings[i].device);
         (void)fl_str_copy_slice(k->stream, sizeof k->stream, readings[i].stream);
+        if (readings[i].generation)
+            memcpy(k->sealed, readings[i].sealed.data, sizeof k->sealed);
+        k->series = series_of(c, &readings[i]);
     }
     return FL_OK;
 }
@@ -305,12 +346,94 @@ static enum fl_error twin_query(void *self, const struct fl_reading_query *q,
         reading = (struct fl_reading){.device = fl_slice_str(next->device),
                                       .stream = fl_slice_str(next->stream),
                                       .t = next->reading.t,
-                                      .value = next->reading.value};
+                                      .value = next->reading.value,
+                                      .generation = next->reading.generation};
+        if (next->reading.generation)
+            reading.sealed = fl_slice(next->sealed, sizeof next->sealed);
         if (!visit(to, next->position, &reading))
             break;
         last = next;
     }
     return FL_OK;
+}
+
+static enum fl_error twin_each_series(void *self, struct fl_slice device, uint64_t after,
+                                      uint32_t limit, fl_series_visit visit, void *to,
+                                      struct fl_context *ctx)
+{
+    struct twin *w = self;
+    uint32_t count = 0;
+
+    (void)ctx;
+    for (uint64_t id = after + 1; id <= w->now.series_count && count < limit; id++) {
+        const struct kept_series *k = &w->now.series[id - 1];
+        struct fl_series series = {.id = id,
+                                   .device = fl_slice_str(k->device),
+                                   .stream = fl_slice_str(k->stream),
+                                   .generation = k->generation};
+
+        if (k->gone || (device.size && !fl_slice_is(device, k->device)))
+            continue;
+        count++;
+        if (!visit(to, &series))
+            break;
+    }
+    return FL_OK;
+}
+
+static void forget_reading(struct contents *c, size_t at)
+{
+    memmove(c->readings + at, c->readings + at + 1,
+            (c->reading_count - at - 1) * sizeof *c->readings);
+    c->reading_count--;
+}
+
+static enum fl_error twin_delete(void *self, uint64_t series, fl_time_t before, uint32_t limit,
+                                 size_t *deleted, struct fl_context *ctx)
+{
+    struct twin *w = self;
+    struct contents *c = &w->now;
+    enum fl_error error = fault(w, ctx);
+
+    *deleted = 0;
+    for (size_t i = 0; error == FL_OK && i < c->reading_count && *deleted < limit;) {
+        if (c->readings[i].series == series && c->readings[i].reading.t < before) {
+            forget_reading(c, i);
+            ++*deleted;
+        } else {
+            i++;
+        }
+    }
+    if (error == FL_OK && *deleted < limit && before == FL_TIME_NEVER && series <= c->series_count)
+        c->series[series - 1].gone = true;
+    return error;
+}
+
+static enum fl_error twin_seal(void *self, uint64_t series, uint32_t limit, fl_store_seal seal,
+                               void *to, size_t *sealed, struct fl_context *ctx)
+{
+    struct twin *w = self;
+    struct contents *c = &w->now;
+    enum fl_error error = fault(w, ctx);
+
+    *sealed = 0;
+    if (error == FL_OK && (series > c->series_count || c->series[series - 1].gone ||
+                           c->series[series - 1].generation != 0))
+        error = fl_fail(ctx, FL_ENOTFOUND, "store: seal: no such series, or it is sealed");
+    for (size_t i = 0; error == FL_OK && i < c->reading_count && *sealed < limit; i++) {
+        struct kept *k = &c->readings[i];
+
+        if (k->series != series)
+            continue;
+        k->reading.device = fl_slice_str(k->device);
+        k->reading.stream = fl_slice_str(k->stream);
+        error = seal(to, &k->reading, k->sealed, ctx);
+        k->series = series_of(c, &k->reading);
+        ++*sealed;
+    }
+    if (error == FL_OK && *sealed < limit)
+        c->series[series - 1].gone = true;
+    return error;
 }
 
 static void twin_close(void *self)
@@ -332,6 +455,9 @@ static const struct fl_store_ops twin_ops = {
     .scan = twin_scan,
     .append_readings = twin_append,
     .query_readings = twin_query,
+    .each_series = twin_each_series,
+    .delete_readings = twin_delete,
+    .seal_readings = twin_seal,
     .close = twin_close,
 };
 

@@ -81,6 +81,7 @@ static int set_up(void **state)
     put("profiles/camera.profile", 0600, "");
     put("keys/issuing.key", 0600, "");
     put("keys/data.key", 0600, "");
+    put("keys/device-keys", 0600, "");
     put("keys/issuing.pem", 0644, "");
     put("keys/root.pem", 0644, "");
     put("keys/root.key", 0600, "");
@@ -109,8 +110,8 @@ static void whole_directory_passes(void **state)
 
 static void what_is_missing_is_named(void **state)
 {
-    static const char *const needed[] = {"ca.pem", "keys/issuing.key", "keys/data.key",
-                                         "keys/issuing.pem", "keys/root.pem"};
+    static const char *const needed[] = {"ca.pem",           "keys/issuing.key", "keys/data.key",
+                                         "keys/device-keys", "keys/issuing.pem", "keys/root.pem"};
     char whole[200];
 
     (void)state;

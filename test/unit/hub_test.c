@@ -219,6 +219,10 @@ static void batches_of_a_round_are_one_transaction(void **state)
 
     hub_world_start(w);
     hub_enrol(w, "cam-01");
+    hub_readings(w, 9, "cam-01", 1, 1); /* its key is made */
+    fl_hub_flush(&w->hub);
+    w->now += 1000;
+    w->counts[fl_msg_type_readings_done] = 0;
     writes = fl_store_twin_writes(&w->hub.store);
     for (uint64_t i = 1; i <= 3; i++)
         hub_readings(w, i, "cam-01", (double)i * 10, 5);
@@ -228,7 +232,7 @@ static void batches_of_a_round_are_one_transaction(void **state)
     assert_int_equal(w->readings_error, FL_OK);
     assert_int_equal(fl_store_twin_writes(&w->hub.store), writes + 4);
     hub_call(w, "GET", API "/devices/cam-01/readings", "", "");
-    assert_int_equal(json_array_size(w->answer), 15);
+    assert_int_equal(json_array_size(w->answer), 16);
 }
 
 static void a_full_disk_refuses_readings_and_the_hub_goes_on(void **state)
@@ -269,6 +273,7 @@ static void a_long_round_is_committed_in_between(void **state)
     for (uint64_t i = 1; i <= 5; i++) {
         msg.as.readings.batch = i;
         fl_hub_from_front(&w->hub, &msg);
+        hub_answer_keys(w);
     }
     assert_int_equal(w->counts[fl_msg_type_readings_done], 5);
     assert_int_equal(w->readings_error, FL_OK);

@@ -117,6 +117,9 @@ static void every_mistake_has_its_place_and_a_hint(void **state)
     refused("certificate-life 31d", "a certificate lives from 1h to 30d");
     refused("certificate-life 1h1ms", "a certificate lives from 1h to 30d, in whole seconds");
     refused("certificate-life x", "'x' is not a duration");
+    refused("keep 59s", "x.profile:3:6: readings are kept for a minute at least");
+    refused("keep long", "'long' is not a duration");
+    refused("stream a {\n keep 1ms\n}", "readings are kept for a minute at least");
     refused("stream a b", "'stream' needs 1 word");
     refused("stream a/b", "x.profile:3:8: 'a/b' is not a name");
     refused("stream a\nstream b\nstream a",

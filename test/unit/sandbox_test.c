@@ -60,6 +60,7 @@ static int set_up(void **state)
         (void)chmod(path, 0777);
     }
     make_file("keys/issuing.key");
+    make_file("keys/device-keys");
     make_file("state/hub.db");
     make_file("profiles/camera");
     make_file("hub.conf");
@@ -69,6 +70,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     static const char *const names[] = {"keys/issuing.key",
+                                        "keys/device-keys",
                                         "state/hub.db",
                                         "state/new",
                                         "state/store.db",
@@ -107,7 +109,8 @@ static enum fl_error enter(enum fl_sandbox_class class)
     char profiles[80];
     char broker[80];
     struct fl_sandbox_path front[] = {{broker, true, false}};
-    struct fl_sandbox_path signer[] = {{keys, false, false}};
+    char device_keys[96];
+    struct fl_sandbox_path signer[] = {{keys, false, false}, {device_keys, true, false}};
     struct fl_sandbox_path control[] = {
         {state, true, false}, {profiles, false, false}, {"/nowhere", false, true}};
     struct fl_sandbox policy = {
@@ -116,6 +119,7 @@ static enum fl_error enter(enum fl_sandbox_class class)
     enum fl_error error = FL_OK;
 
     (void)snprintf(keys, sizeof keys, "%s/keys", inside);
+    (void)snprintf(device_keys, sizeof device_keys, "%s/keys/device-keys", inside);
     (void)snprintf(state, sizeof state, "%s/state", inside);
     (void)snprintf(profiles, sizeof profiles, "%s/profiles", inside);
     (void)snprintf(broker, sizeof broker, "%s/broker", inside);
@@ -125,7 +129,7 @@ static enum fl_error enter(enum fl_sandbox_class class)
     }
     if (class == FL_SANDBOX_SIGNER) {
         policy.paths = signer;
-        policy.path_count = 1;
+        policy.path_count = 2;
     }
     if (class == FL_SANDBOX_CONTROL) {
         policy.paths = control;
@@ -415,12 +419,15 @@ static int front_aborts(void)
 
 /* --- signer and control --- */
 
-static int signer_reads_keys_only(void)
+static int signer_reads_its_keys_and_writes_one_file(void)
 {
     CLAIM(enter(FL_SANDBOX_SIGNER) == FL_OK);
     CLAIM(opened("keys/issuing.key", O_RDONLY));
     CLAIM(refused(open(at("keys/issuing.key"), O_RDWR | O_CLOEXEC)));
     CLAIM(refused(open(at("keys/issuing.key"), O_RDONLY | O_TRUNC | O_CLOEXEC)));
+    CLAIM(opened("keys/device-keys", O_RDWR));
+    CLAIM(refused(unlink(at("keys/device-keys"))));
+    CLAIM(refused(rename(at("keys/device-keys"), at("keys/issuing.key"))));
     CLAIM(refused(open(at("keys/new"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)));
     CLAIM(refused(unlink(at("keys/issuing.key"))));
     CLAIM(refused(open(at("state/hub.db"), O_RDONLY | O_CLOEXEC)));
@@ -542,7 +549,8 @@ HOLDS(front_can_make_threads_but_no_process, front_makes_threads_but_no_process)
 KILLS(front_that_executes_is_killed, front_executes, SIGSYS)
 KILLS(front_that_traces_is_killed, front_traces, SIGSYS)
 KILLS(front_can_still_abort, front_aborts, SIGABRT)
-HOLDS(signer_can_read_its_keys_and_nothing_else, signer_reads_keys_only)
+HOLDS(signer_can_read_its_keys_write_one_file_and_nothing_else,
+      signer_reads_its_keys_and_writes_one_file)
 HOLDS(control_can_write_its_state_and_not_read_keys, control_writes_state_only)
 HOLDS(control_can_keep_its_store, control_keeps_its_store)
 HOLDS(missing_path_is_named, missing_path_is_an_error)
@@ -564,7 +572,7 @@ int main(void)
         cmocka_unit_test(front_that_executes_is_killed),
         cmocka_unit_test(front_that_traces_is_killed),
         cmocka_unit_test(front_can_still_abort),
-        cmocka_unit_test(signer_can_read_its_keys_and_nothing_else),
+        cmocka_unit_test(signer_can_read_its_keys_write_one_file_and_nothing_else),
         cmocka_unit_test(control_can_write_its_state_and_not_read_keys),
         cmocka_unit_test(control_can_keep_its_store),
         cmocka_unit_test(missing_path_is_named),

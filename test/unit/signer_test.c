@@ -2,6 +2,7 @@
 #include "test/unit/pki.h"
 
 #include "base/log.h"
+#include "signer/device_keys.h"
 #include "signer/issue.h"
 
 #include <stdio.h>
@@ -69,6 +70,7 @@ static void put_everything(void)
 {
     put_key("keys/issuing.key", 0600, pki.issuing_key, NULL);
     put_data_key(data_key);
+    put("keys/device-keys", 0600, fl_slice_str(""));
     put_certificates("keys/issuing.pem", &pki.issuing_der, NULL);
     put_certificates("keys/root.pem", &pki.root_der, NULL);
     put("hub.conf", 0644,
@@ -364,6 +366,8 @@ static void keys_that_do_not_belong_together_are_not_used(void **state)
     expect_load(FL_EPARSE, "keys/data.key: no data key in PEM");
     remove_file("keys/data.key");
     expect_load(FL_ENOTFOUND, "keys/data.key: No such file");
+    remove_file("keys/device-keys");
+    expect_load(FL_ENOTFOUND, "keys/device-keys");
     put_certificates("keys/issuing.pem", &pki.root_der, NULL);
     expect_load(FL_EINVAL, "keys/issuing.pem: not a certificate of the right kind");
     put_certificates("keys/issuing.pem", &pki.issuing_der, &pki.root_der);
@@ -434,9 +438,82 @@ static void a_root_key_within_reach_is_worth_a_warning(void **state)
     remove_file("keys/root.key");
 }
 
+static struct fl_signer_key_answer ask_key(struct fl_signer *signer, const char *device,
+                                           uint32_t generation, fl_time_t at)
+{
+    struct fl_msg msg = {.type = fl_msg_type_data_key};
+    struct fl_signer_key_answer answer;
+
+    msg.as.data_key.request = 3;
+    msg.as.data_key.device = fl_slice_str(device);
+    msg.as.data_key.generation = generation;
+    msg.as.data_key.create = 1;
+    fl_signer_answer_key(signer->keystore, &signer->key_rate, &msg, at, &answer);
+    assert_int_equal(answer.result.request, 3);
+    return answer;
+}
+
+static void a_devices_key_is_made_given_out_and_destroyed(void **state)
+{
+    struct fl_signer signer;
+    struct fl_signer_key_answer answer;
+    struct fl_msg erase = {.type = fl_msg_type_data_key_erase};
+    uint8_t key[FL_DATAKEY_SIZE];
+    (void)state;
+
+    load(&signer);
+    answer = ask_key(&signer, "cam-01", 1, 0);
+    assert_int_equal(answer.result.error, FL_OK);
+    assert_int_equal(answer.result.key.size, FL_DATAKEY_SIZE);
+    memcpy(key, answer.key, sizeof key);
+    fl_signer_free(&signer);
+    assert_ok(fl_signer_load(&signer, dir, PKI_NOW, NULL));
+    answer = ask_key(&signer, "cam-01", 1, 0);
+    assert_memory_equal(answer.key, key, sizeof key);
+    erase.as.data_key_erase.device = fl_slice_str("cam-01");
+    fl_signer_answer_key(signer.keystore, &signer.key_rate, &erase, 0, &answer);
+    assert_int_equal(answer.result.error, FL_OK);
+    assert_int_equal(answer.result.erased, 1);
+    assert_int_equal(answer.result.key.size, 0);
+    assert_contains(last_log, "destroyed the key of cam-01, generation 1");
+    answer = ask_key(&signer, "cam-01", 1, 0);
+    assert_int_equal(answer.result.error, FL_EEXPIRED);
+    assert_int_equal(answer.result.erased, 1);
+    assert_int_equal(answer.result.key.size, 0);
+    assert_int_equal(ask_key(&signer, "cam 01", 1, 0).result.error, FL_EINVAL);
+    erase.as.data_key_erase.device = fl_slice_str("cam\n01");
+    fl_signer_answer_key(signer.keystore, &signer.key_rate, &erase, 0, &answer);
+    assert_int_equal(answer.result.error, FL_EINVAL);
+    assert_contains(last_log, "cam\\x0a01");
+    fl_signer_free(&signer);
+}
+
+static void keys_are_given_out_at_a_limited_rate(void **state)
+{
+    struct fl_signer signer;
+    struct fl_msg erase = {.type = fl_msg_type_data_key_erase};
+    struct fl_signer_key_answer answer;
+    size_t given = 0;
+    (void)state;
+
+    load(&signer);
+    for (int i = 0; i < FL_SIGNER_KEY_BURST + 100; i++)
+        given += ask_key(&signer, "cam-01", 1, 1000).result.error == FL_OK;
+    assert_int_equal(given, FL_SIGNER_KEY_BURST);
+    assert_int_equal(ask_key(&signer, "cam-01", 1, 1000).result.error, FL_EBUSY);
+    /* Erasing is not held up by it. */
+    erase.as.data_key_erase.device = fl_slice_str("cam-01");
+    fl_signer_answer_key(signer.keystore, &signer.key_rate, &erase, 1000, &answer);
+    assert_int_equal(answer.result.error, FL_OK);
+    assert_int_equal(ask_key(&signer, "cam-01", 2, 2000).result.error, FL_OK);
+    fl_signer_free(&signer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_devices_key_is_made_given_out_and_destroyed),
+        cmocka_unit_test(keys_are_given_out_at_a_limited_rate),
         cmocka_unit_test(a_device_gets_its_certificate_and_the_log_says_so),
         cmocka_unit_test(a_server_certificate_has_the_hosts_of_hub_conf_whatever_the_hub_says),
         cmocka_unit_test(a_hostile_request_is_answered_with_words_and_nothing_else),
