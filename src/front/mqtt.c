@@ -199,7 +199,8 @@ static void flush(struct conn *c)
             fl_mqtt_ws_end(c->ws, &c->stream, why);
         detach(c, why);
         fl_stream_finish(&c->stream);
-    } else if (error == FL_OK) {
+    } else if (error == FL_OK && fl_broker_output(c->attached)->size == 0) {
+        /* Of what is held back the broker tells when it may be sent: until then no round spins. */
         fl_broker_drained(c->attached, now(c->mqtt));
         if (!fl_list_empty(&c->stalled)) {
             fl_list_remove(&c->stalled);
