@@ -10,6 +10,7 @@
 #include "front/https.h"
 #include "front/identity.h"
 #include "front/mqtt.h"
+#include "front/sys.h"
 #include "io/child.h"
 #include "io/tls.h"
 
@@ -22,6 +23,10 @@ struct fl_front {
     struct fl_roster roster;
     struct fl_refusals refusals;
     struct fl_timer second; /* while there are refusals to count */
+    struct fl_timer meter;  /* each second: what was counted */
+    fl_time_t metered;      /* when it was told last; the loop's time */
+    struct fl_counters_process counters;
+    struct fl_sys sys;
     struct fl_identity identity;
     struct fl_tls *mqtt_tls;
     struct fl_tls *https_tls;

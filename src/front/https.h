@@ -14,6 +14,7 @@ struct fl_https {
     struct fl_est est;
     struct fl_api api;
     struct fl_http_server *server;
+    uint64_t requests; /* since the start */
 };
 
 void fl_https_init(struct fl_https *https, struct fl_loop *loop, const struct fl_link *link);

@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 #include "codec/mqtt.h"
+#include "front/rates.h"
+#include "io/clock.h"
 #include "io/listener.h"
 #include "io/tls.h"
 #include "service/broker.h"
@@ -13,6 +15,7 @@
 #include <unistd.h>
 
 #define STORM 200
+#define SENT_BATCHES 256
 #define QUIET_MS 1000
 #define HEAP_SLACK ((size_t)1024 * 1024) /* at the heap's top, for the buffers of busy rounds */
 
@@ -30,13 +33,25 @@ struct fl_front_mqtt {
     struct fl_list strangers;       /* struct conn, no certificate seen yet; oldest first */
     struct fl_list stalled;         /* struct conn, with bytes that could not be taken */
     size_t count;
-    uint64_t hub;                  /* which hub it is: grows when one goes */
+    uint64_t hub; /* which hub it is: grows when one goes */
+    struct fl_meter meter;
+    struct sent_batch {
+        uint64_t id;
+        uint64_t at_us;
+    } sent[SENT_BATCHES];          /* the last ones, for how long the hub takes */
     struct fl_reading_list parsed; /* too large for a stack */
 };
 
 struct device {
     struct fl_map_node node;
+    struct fl_front_mqtt *mqtt;
     struct fl_list conns;
+    struct fl_rates rates;
+    uint64_t rates_epoch;  /* of the roster, when they were looked up */
+    struct fl_timer timer; /* its rate has room again; without connections: it may be forgotten */
+    bool limited;          /* it waits for that */
+    uint8_t by_messages;   /* its places among the busiest */
+    uint8_t by_bytes;
     char id[FL_NAME_MAX + 1];
 };
 
@@ -98,6 +113,50 @@ static void tell_connected(struct conn *c, const char *reason)
         c->told = c->mqtt->hub;
 }
 
+static void free_device(struct device *d)
+{
+    if (d->limited)
+        d->mqtt->meter.counters.limited_devices--;
+    fl_loop_stop_timer(d->mqtt->config.loop, &d->timer);
+    fl_map_remove(&d->mqtt->devices, &d->node);
+    free(d);
+}
+
+/* Its last connection has gone. What it has used of its rate is remembered, so that coming back is
+ * no way around it. */
+static void leave_device(struct device *d)
+{
+    fl_time_t full_in = fl_rates_full_in(&d->rates, now(d->mqtt));
+
+    if (full_in > 0)
+        fl_loop_set_timer(d->mqtt->config.loop, &d->timer, full_in);
+    else
+        free_device(d);
+}
+
+static void resume(struct conn *c)
+{
+    if (fl_list_empty(&c->stalled))
+        return;
+    fl_list_remove(&c->stalled);
+    fl_stream_resume(&c->stream);
+}
+
+static void on_device_timer(struct fl_timer *timer)
+{
+    struct device *d = fl_container_of(timer, struct device, timer);
+
+    if (d->limited)
+        d->mqtt->meter.counters.limited_devices--;
+    d->limited = false;
+    if (fl_list_empty(&d->conns)) {
+        leave_device(d);
+        return;
+    }
+    FL_LIST_EACH(item, &d->conns)
+    resume(fl_container_of(item, struct conn, node));
+}
+
 static struct device *device_named(struct fl_front_mqtt *m, const char *id)
 {
     struct fl_map_node *node = fl_map_find(&m->devices, fl_slice_str(id));
@@ -105,6 +164,8 @@ static struct device *device_named(struct fl_front_mqtt *m, const char *id)
 
     if (!d || node)
         return d;
+    d->mqtt = m;
+    d->timer.fired = on_device_timer;
     fl_list_init(&d->conns);
     (void)fl_str_copy(d->id, sizeof d->id, id);
     if (fl_map_add(&m->devices, &d->node, fl_slice_str(d->id)) != FL_OK) {
@@ -137,10 +198,8 @@ static void free_conn(struct conn *c, const char *why)
     fl_loop_undefer(&c->flush);
     fl_list_remove(&c->node);
     fl_list_remove(&c->stalled);
-    if (c->device && fl_list_empty(&c->device->conns)) {
-        fl_map_remove(&m->devices, &c->device->node);
-        free(c->device);
-    }
+    if (c->device && fl_list_empty(&c->device->conns))
+        leave_device(c->device);
     m->count--;
     free(c->why);
     free(c);
@@ -157,20 +216,20 @@ static void end(struct conn *c, const char *why)
 static void flush(struct conn *c)
 {
     enum fl_error error = FL_OK;
+    size_t before = 0;
 
     if (!c->attached)
         return;
+    before = fl_broker_output(c->attached)->size;
     error = fl_stream_write(&c->stream, fl_broker_output(c->attached));
+    c->mqtt->meter.counters.bytes_out += before - fl_broker_output(c->attached)->size;
     if (c->ending) {
         /* Who does not read loses the farewell, not the order of things. */
         detach(c, c->why ? c->why : "ended");
         fl_stream_finish(&c->stream);
     } else if (error == FL_OK) {
         fl_broker_drained(c->attached, now(c->mqtt));
-        if (!fl_list_empty(&c->stalled)) {
-            fl_list_remove(&c->stalled);
-            fl_stream_resume(&c->stream);
-        }
+        resume(c);
     }
 }
 
@@ -184,6 +243,81 @@ static void on_writable(struct fl_stream *stream)
     flush(fl_container_of(stream, struct conn, stream));
 }
 
+static const struct fl_profile *profile_of(const struct fl_front_mqtt *m, struct fl_slice device)
+{
+    return fl_roster_profile_of(m->config.roster, device);
+}
+
+/* The same, remembered as long as it holds: asked for each message in and out. */
+static const struct fl_profile *rights_of(struct conn *c)
+{
+    const struct fl_roster *roster = c->mqtt->config.roster;
+
+    if (c->epoch != roster->epoch) {
+        c->profile = profile_of(c->mqtt, fl_slice_str(c->device->id));
+        c->epoch = roster->epoch;
+    }
+    return c->profile;
+}
+
+/* The device is over its rate: none of its connections is read until there is room. */
+static void limit(struct conn *c)
+{
+    struct fl_front_mqtt *m = c->mqtt;
+    struct device *d = c->device;
+    enum fl_rates_limit what = fl_rates_begin_stretch(&d->rates, now(m));
+
+    if (what == FL_RATES_MESSAGES)
+        m->meter.counters.limited_messages++;
+    else if (what == FL_RATES_BYTES)
+        m->meter.counters.limited_bytes++;
+    if (what != FL_RATES_NONE)
+        m->config.refused(m->config.self, fl_slice_str(d->id), "rate", fl_slice(NULL, 0),
+                          what == FL_RATES_MESSAGES ? "more messages than its profile's rate"
+                                                    : "more bytes than its profile's rate");
+    if (!d->limited)
+        m->meter.counters.limited_devices++;
+    d->limited = true;
+    fl_loop_set_timer(m->config.loop, &d->timer, fl_rates_wait(&d->rates, now(m)));
+    fl_broker_hold(c->attached);
+}
+
+/* Hands the broker what the device's rate has room for. Returns how much was taken. */
+static size_t feed(struct conn *c, struct fl_slice bytes)
+{
+    struct fl_front_mqtt *m = c->mqtt;
+    struct device *d = c->device;
+    uint64_t before = fl_broker_received(m->broker);
+    uint64_t messages = 0;
+    size_t taken = 0;
+
+    if (d->rates_epoch != m->config.roster->epoch || d->rates_epoch == 0)
+        fl_rates_set(&d->rates, rights_of(c));
+    d->rates_epoch = m->config.roster->epoch;
+    while (taken < bytes.size && !c->ending) {
+        size_t room = fl_rates_room(&d->rates, bytes.size - taken, now(m));
+        size_t some = 0;
+
+        if (room == 0) {
+            limit(c);
+            break;
+        }
+        fl_broker_receive(c->attached, fl_slice(bytes.data + taken, room), now(m), &some);
+        fl_rates_charge(&d->rates, fl_broker_received(m->broker) - before - messages, some, now(m));
+        messages = fl_broker_received(m->broker) - before;
+        taken += some;
+        if (some < room)
+            break;
+    }
+    m->meter.counters.bytes_in += taken;
+    if (messages) {
+        fl_heaviest_add(&m->meter.by_messages, fl_slice_str(d->id), &d->by_messages, messages,
+                        taken);
+        fl_heaviest_add(&m->meter.by_bytes, fl_slice_str(d->id), &d->by_bytes, taken, messages);
+    }
+    return taken;
+}
+
 static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
 {
     struct conn *c = fl_container_of(stream, struct conn, stream);
@@ -195,7 +329,7 @@ static size_t on_received(struct fl_stream *stream, struct fl_slice bytes)
     if (fl_readings_full(m->readings))
         fl_broker_hold(c->attached);
     else
-        fl_broker_receive(c->attached, bytes, now(m), &taken);
+        taken = feed(c, bytes);
     touch(m);
     if (c->ending)
         return bytes.size;
@@ -219,10 +353,15 @@ static void on_opened(struct fl_stream *stream)
     fl_list_remove(&c->node);
     fl_list_push(&c->device->conns, &c->node);
     c->resumed = SSL_session_reused(stream->ssl) == 1;
+    if (c->resumed)
+        m->meter.counters.handshakes_resumed++;
+    else
+        m->meter.counters.handshakes_full++;
     (void)fl_str_copy(c->serial, sizeof c->serial, info->serial);
     fl_tls_forget_peer(stream->ssl);
     if (fl_broker_attach(m->broker, fl_slice_str(c->device->id), c, now(m), &c->attached, &ctx) !=
         FL_OK) {
+        m->meter.counters.refused_device++;
         (void)tell_session(c, "refused", ctx.text);
         free_conn(c, ctx.text);
     }
@@ -233,8 +372,10 @@ static void on_lost(struct fl_stream *stream, enum fl_error error, const char *w
 {
     struct conn *c = fl_container_of(stream, struct conn, stream);
 
-    fl_log(FL_LOG_DEBUG, "mqtt", "%s %s: %s", c->peer, c->device ? c->device->id : "", why);
-    (void)error;
+    fl_log_device(FL_LOG_DEBUG, "mqtt", fl_slice_str(c->device ? c->device->id : ""), "%s: %s",
+                  c->peer, why);
+    if (!c->device)
+        fl_meter_handshake(&c->mqtt->meter, error);
     free_conn(c, why);
 }
 
@@ -253,6 +394,7 @@ static bool give_one_up(void *self)
 
     if (fl_list_empty(&m->strangers))
         return false;
+    m->meter.counters.refused_displaced++;
     free_conn(fl_container_of(m->strangers.next, struct conn, node), "too many connections");
     return true;
 }
@@ -264,7 +406,9 @@ static void on_accepted(void *self, const struct fl_accepted *accepted)
     struct conn *c = room ? calloc(1, sizeof *c) : NULL;
     struct fl_context ctx = {0};
 
+    m->meter.counters.accepted++;
     if (!c) {
+        m->meter.counters.refused_full++;
         fl_log(FL_LOG_WARN, "mqtt", "%s: no room for another connection", accepted->peer);
         (void)close(accepted->fd);
         return;
@@ -287,23 +431,6 @@ static void on_accepted(void *self, const struct fl_accepted *accepted)
 
 /* --- what the broker asks --- */
 
-static const struct fl_profile *profile_of(const struct fl_front_mqtt *m, struct fl_slice device)
-{
-    return fl_roster_profile_of(m->config.roster, device);
-}
-
-/* The same, remembered as long as it holds: asked for each message in and out. */
-static const struct fl_profile *rights_of(struct conn *c)
-{
-    const struct fl_roster *roster = c->mqtt->config.roster;
-
-    if (c->epoch != roster->epoch) {
-        c->profile = profile_of(c->mqtt, fl_slice_str(c->device->id));
-        c->epoch = roster->epoch;
-    }
-    return c->profile;
-}
-
 static bool may(void *self, void *peer, enum fl_broker_right right, struct fl_slice topic)
 {
     struct conn *c = peer;
@@ -320,9 +447,10 @@ static bool may(void *self, void *peer, enum fl_broker_right right, struct fl_sl
 static void refused(void *self, void *peer, const char *what, struct fl_slice topic,
                     const char *reason)
 {
-    const struct fl_front_mqtt *m = self;
+    struct fl_front_mqtt *m = self;
     const struct conn *c = peer;
 
+    fl_meter_refused(&m->meter, reason);
     m->config.refused(m->config.self, fl_slice_str(c->device->id), what, topic, reason);
 }
 
@@ -378,6 +506,8 @@ static enum fl_error take(struct fl_front_mqtt *m, struct fl_slice device,
         return FL_OK;
     error = take_readings(m, device, stream, publish, token, &ctx);
     if (error)
+        fl_meter_reading(&m->meter, error);
+    if (error)
         m->config.refused(m->config.self, device, "reading", publish->topic, ctx.text);
     else
         *kept = publish->qos > 0 && token != 0;
@@ -402,11 +532,12 @@ static enum fl_broker_verdict on_publish(void *self, void *peer,
 /* The device may have been cut off, or its profile changed, since it left its will. */
 static bool on_will(void *self, struct fl_slice identity, const struct fl_broker_publish *will)
 {
-    const struct fl_front_mqtt *m = self;
+    struct fl_front_mqtt *m = self;
     const struct fl_profile *profile = profile_of(m, identity);
     bool kept = false;
 
     if (!profile || !fl_profile_allows(profile, FL_RIGHT_PUBLISH, identity, will->topic)) {
+        m->meter.counters.refused_unauthorized++;
         m->config.refused(m->config.self, identity, "publish", will->topic, "not authorized");
         return false;
     }
@@ -440,9 +571,12 @@ static void on_close(void *self, void *peer, const char *why)
 
 static bool send_batch(void *self, uint64_t batch, struct fl_slice records)
 {
-    const struct fl_front_mqtt *m = self;
+    struct fl_front_mqtt *m = self;
     struct fl_msg msg = {.type = fl_msg_type_readings};
+    struct sent_batch *sent = &m->sent[batch % SENT_BATCHES];
 
+    sent->id = batch;
+    sent->at_us = fl_clock_monotonic_us();
     msg.as.readings.batch = batch;
     msg.as.readings.records = records;
     return fl_link_send(m->config.link, &msg);
@@ -457,6 +591,11 @@ static void settle(void *self, uint64_t token, enum fl_error error)
 
 void fl_front_mqtt_readings_done(struct fl_front_mqtt *mqtt, uint64_t batch, enum fl_error error)
 {
+    struct sent_batch *sent = &mqtt->sent[batch % SENT_BATCHES];
+
+    if (sent->id == batch)
+        fl_histogram_count(&mqtt->meter.counters.batch, fl_clock_monotonic_us() - sent->at_us);
+    sent->id = 0; /* answered twice by two hubs is measured once */
     if (error)
         fl_log(FL_LOG_WARN, "readings", "the hub could not store a batch: %s",
                fl_error_words(error));
@@ -464,10 +603,7 @@ void fl_front_mqtt_readings_done(struct fl_front_mqtt *mqtt, uint64_t batch, enu
     /* There may be room again for whoever waits; who still finds none waits again. */
     FL_LIST_EACH(node, &mqtt->stalled)
     {
-        struct conn *c = fl_container_of(node, struct conn, stalled);
-
-        fl_list_remove(&c->stalled);
-        fl_stream_resume(&c->stream);
+        resume(fl_container_of(node, struct conn, stalled));
     }
     touch(mqtt);
 }
@@ -538,6 +674,7 @@ enum fl_error fl_front_mqtt_create(const struct fl_front_mqtt_config *config,
         fl_front_mqtt_free(m);
         return error;
     }
+    fl_loop_measure(m->config.loop, &m->meter.counters.round);
     *mqtt = m;
     return FL_OK;
 }
@@ -563,9 +700,13 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
          node = fl_map_next(&mqtt->devices, NULL)) {
         struct device *d = fl_container_of(node, struct device, node);
 
-        /* With its last connection the device is freed. */
-        free_conn(fl_container_of(d->conns.next, struct conn, node), "the front ends");
+        /* With its last connection the device is freed, unless it is over its rate. */
+        if (fl_list_empty(&d->conns))
+            free_device(d);
+        else
+            free_conn(fl_container_of(d->conns.next, struct conn, node), "the front ends");
     }
+    fl_loop_measure(mqtt->config.loop, NULL);
     fl_loop_stop_timer(mqtt->config.loop, &mqtt->tick);
     fl_loop_stop_timer(mqtt->config.loop, &mqtt->quiet);
     fl_loop_undefer(&mqtt->after_round);
@@ -573,6 +714,45 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
     fl_readings_free(mqtt->readings);
     fl_map_free(&mqtt->devices);
     free(mqtt);
+}
+
+struct fl_meter *fl_front_mqtt_meter(struct fl_front_mqtt *mqtt)
+{
+    struct fl_counters_worker *c = &mqtt->meter.counters;
+    struct fl_broker_counts counts = {0};
+
+    fl_broker_count(mqtt->broker, &counts);
+    c->connections = counts.connections;
+    c->handshaking = mqtt->count - counts.connections;
+    c->held = 0;
+    FL_LIST_EACH(item, &mqtt->stalled)
+    c->held++;
+    c->sessions = counts.sessions;
+    c->subscriptions = counts.subscriptions;
+    c->retained = counts.retained;
+    c->retained_bytes = counts.retained_bytes;
+    c->received_qos0 = counts.received[0];
+    c->received_qos1 = counts.received[1];
+    c->received_qos2 = counts.received[2];
+    c->sent_qos0 = counts.delivered[0];
+    c->sent_qos1 = counts.delivered[1];
+    c->sent_qos2 = counts.delivered[2];
+    c->dropped = counts.dropped;
+    c->refused_delivery = counts.undelivered;
+    c->protocol_errors = counts.violations;
+    c->queued = counts.queued;
+    c->queued_bytes = counts.queued_bytes;
+    c->queue_largest = counts.queue_largest;
+    c->readings_waiting = fl_readings_uncommitted(mqtt->readings);
+    return &mqtt->meter;
+}
+
+void fl_front_mqtt_publish(struct fl_front_mqtt *mqtt, const char *topic, const char *payload)
+{
+    const struct fl_broker_publish publish = {
+        .topic = fl_slice_str(topic), .payload = fl_slice_str(payload), .retain = true};
+
+    fl_broker_publish(mqtt->broker, &publish, now(mqtt));
 }
 
 void fl_front_mqtt_hub_down(struct fl_front_mqtt *mqtt)

@@ -9,6 +9,7 @@
 #define FL_FRONT_MQTT_H
 
 #include "base/world.h"
+#include "front/meter.h"
 #include "front/readings.h"
 #include "front/refusals.h"
 #include "front/roster.h"
@@ -45,6 +46,12 @@ void fl_front_mqtt_readings_done(struct fl_front_mqtt *mqtt, uint64_t batch, enu
  * its sessions too. Returns how many were ended. */
 uint32_t fl_front_mqtt_recheck(struct fl_front_mqtt *mqtt, struct fl_slice device, const char *why,
                                bool forget);
+
+/* What it has counted, as of now. */
+struct fl_meter *fl_front_mqtt_meter(struct fl_front_mqtt *mqtt);
+
+/* A retained message of the hub's own, to whoever may see it. */
+void fl_front_mqtt_publish(struct fl_front_mqtt *mqtt, const char *topic, const char *payload);
 
 /* The process ends: what was gathered is sent. */
 void fl_front_mqtt_stop(struct fl_front_mqtt *mqtt);

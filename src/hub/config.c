@@ -18,6 +18,7 @@ static const struct fl_conf_rule rules[] = {
     {"mqtt", 1, 2, FL_CONF_NO_BLOCK, false, false, "mqtt PORT  or  mqtt ADDRESS PORT"},
     {"https", 1, 2, FL_CONF_NO_BLOCK, false, false, "https PORT  or  https ADDRESS PORT"},
     {"log", 1, 1, FL_CONF_NO_BLOCK, false, false, "log error|warn|info|debug"},
+    {"log-format", 1, 1, FL_CONF_NO_BLOCK, false, false, "log-format text|json"},
     {NULL, 0, 0, FL_CONF_NO_BLOCK, false, false, NULL},
 };
 
@@ -118,6 +119,15 @@ static enum fl_error read_log(const struct fl_conf *conf, const struct fl_conf_n
     return FL_OK;
 }
 
+static enum fl_error read_log_format(const struct fl_conf *conf, const struct fl_conf_node *node,
+                                     struct fl_hub_config *config, struct fl_context *ctx)
+{
+    if (node && (node->words[1].text.size == 0 ||
+                 !fl_role_log_format(node->words[1].text, &config->log_format)))
+        return fl_conf_fail(conf, node, 1, ctx, "unknown format: write text or json");
+    return FL_OK;
+}
+
 /* Two listeners cannot share an address and a port. */
 static enum fl_error check_ports(const struct fl_conf *conf, const struct fl_hub_config *config,
                                  struct fl_context *ctx)
@@ -154,6 +164,8 @@ enum fl_error fl_hub_config_parse(struct fl_slice text, const char *name,
         error = read_endpoint(&conf, fl_conf_find(conf.root, "https"), &config->https, ctx);
     if (error == FL_OK)
         error = read_log(&conf, fl_conf_find(conf.root, "log"), config, ctx);
+    if (error == FL_OK)
+        error = read_log_format(&conf, fl_conf_find(conf.root, "log-format"), config, ctx);
     if (error == FL_OK)
         error = check_ports(&conf, config, ctx);
     fl_conf_free(&conf);

@@ -25,6 +25,7 @@ struct fl_hub_config {
     struct fl_hub_endpoint mqtt;
     struct fl_hub_endpoint https;
     enum fl_log_level log;
+    enum fl_log_format log_format;
 };
 
 /* `name` is the file's name for messages. */

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "hub/api.h"
+#include "io/clock.h"
 #include "service/audit.h"
 #include "service/telemetry.h"
 
@@ -43,6 +44,7 @@ static void keep_batch(struct fl_hub *hub, const struct fl_msg_readings *reading
         hub->batches.failed = false;
         return;
     }
+    hub->batch_readings += count;
     (void)fl_buffer_append(&hub->batches, &batch, sizeof batch);
     (void)fl_buffer_append(&hub->batches, &size, sizeof size);
     (void)fl_buffer_append_slice(&hub->batches, readings->records);
@@ -68,6 +70,7 @@ void fl_hub_flush(struct fl_hub *hub)
     struct fl_slice in = fl_buffer_slice(&hub->batches);
     struct fl_slice records = {0};
     uint64_t batch = 0;
+    uint64_t began_us = fl_clock_monotonic_us();
     struct fl_context ctx = {0};
     enum fl_error error = FL_OK;
 
@@ -79,8 +82,14 @@ void fl_hub_flush(struct fl_hub *hub)
             error = fl_telemetry_append(&hub->store, records, &ctx);
         error = fl_store_end(&hub->store, error, &ctx);
     }
-    if (error != FL_OK)
+    if (error != FL_OK) {
+        hub->metrics.commits_failed++;
         fl_log(FL_LOG_ERROR, TAG, "readings cannot be stored: %s", ctx.text);
+    } else {
+        hub->metrics.readings += hub->batch_readings;
+        fl_histogram_count(&hub->metrics.commits, fl_clock_monotonic_us() - began_us);
+    }
+    hub->batch_readings = 0;
     in = fl_buffer_slice(&hub->batches);
     while (next_batch(&in, &batch, &records))
         readings_done(hub, batch, error, ctx.text);
@@ -151,14 +160,19 @@ static void session_event(struct fl_hub *hub, const struct fl_msg_session *event
         fl_session_connected(&hub->sessions, session, event->peer, event->at);
     else if (fl_slice_is(event->event, "disconnected"))
         fl_session_disconnected(&hub->sessions, session, event->at);
-    fl_log(FL_LOG_DEBUG, TAG, "device %s %.*s", session->device, FL_SLICE_ARGS(event->event));
+    fl_log_device(FL_LOG_DEBUG, TAG, fl_slice_str(session->device), "%.*s",
+                  FL_SLICE_ARGS(event->event));
 }
 
 static void refused(struct fl_hub *hub, const struct fl_msg_refused *event)
 {
     char what[32];
 
-    (void)snprintf(what, sizeof what, "%.*s.refused", FL_SLICE_ARGS(event->what));
+    /* Over its rate nothing was refused: it had to wait. */
+    if (fl_slice_is(event->what, "rate"))
+        (void)fl_str_copy(what, sizeof what, "rate.limited");
+    else
+        (void)snprintf(what, sizeof what, "%.*s.refused", FL_SLICE_ARGS(event->what));
     fl_hub_audit_refusal(hub, event->device, what,
                          json_pack("{s:o, s:o, s:I}", "topic", text_of(event->topic), "reason",
                                    text_of(event->reason), "count", (json_int_t)event->count));
@@ -202,6 +216,14 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
     case fl_msg_type_api_request:
         api_request(hub, &msg->as.api_request);
         break;
+    case fl_msg_type_counters:
+        if (fl_metrics_counters(&hub->metrics, &msg->as.counters, fl_clock_monotonic(hub->clock)) !=
+            FL_OK)
+            fl_log(FL_LOG_WARN, TAG, "the front's counters cannot be read");
+        break;
+    case fl_msg_type_usage:
+        fl_hub_take_usage(&msg->as.usage, &hub->metrics.front_usage, &hub->metrics.has_front_usage);
+        break;
     case fl_msg_type_start:
     case fl_msg_type_channel:
     case fl_msg_type_listen:
@@ -216,6 +238,7 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
     case fl_msg_type_enrol_result:
     case fl_msg_type_readings_done:
     case fl_msg_type_api_response:
+    case fl_msg_type_usage_ask:
     case fl_msg_type_signer_hello:
     case fl_msg_type_sign:
     case fl_msg_type_sign_result:

@@ -6,6 +6,7 @@
 #include "io/clock.h"
 #include "io/role.h"
 #include "io/sandbox.h"
+#include "io/usage.h"
 
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
@@ -89,6 +90,7 @@ static enum fl_error start(struct fl_child *c, const struct fl_msg_start *msg,
 {
     char dir[4097];
     enum fl_log_level level = FL_LOG_INFO;
+    enum fl_log_format format = FL_LOG_TEXT;
     enum fl_error error = FL_OK;
 
     if (c->started)
@@ -97,7 +99,11 @@ static enum fl_error start(struct fl_child *c, const struct fl_msg_start *msg,
         return fl_fail(ctx, FL_EINVAL, "the hub directory must be an absolute path");
     if (!fl_role_log_level(msg->log_level, &level))
         return fl_fail(ctx, FL_EINVAL, "unknown log level");
+    if (!fl_role_log_format(msg->log_format, &format))
+        return fl_fail(ctx, FL_EINVAL, "unknown log format");
     fl_log_init(c->role->name, level);
+    fl_log_set_format(format);
+    fl_usage_open();
     error = fl_role_sandbox(c->role, dir, sizeof dir, ctx);
     if (error != FL_OK)
         return error;

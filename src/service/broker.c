@@ -274,10 +274,14 @@ void fl_broker_receive(struct fl_broker_conn *conn, struct fl_slice bytes, fl_ti
     struct fl_broker *broker = conn->broker;
     struct fl_slice left = bytes;
     struct fl_mqtt_packet packet;
+    enum fl_error error = FL_OK;
 
     enter(broker);
-    while (fl_mqtt_session_receive(&conn->mqtt, &left, now, &packet) == FL_OK)
+    for (error = fl_mqtt_session_receive(&conn->mqtt, &left, now, &packet); error == FL_OK;
+         error = fl_mqtt_session_receive(&conn->mqtt, &left, now, &packet))
         fl_broker_handle(conn, &packet, now);
+    if (error != FL_EMORE && error != FL_EBUSY && error != FL_ECLOSED)
+        broker->counts.violations++;
     *taken = conn->mqtt.phase == FL_MQTT_ENDED ? bytes.size : bytes.size - left.size;
     fl_broker_touch(conn);
     leave(broker);
@@ -456,4 +460,15 @@ void fl_broker_tick(struct fl_broker *broker, fl_time_t now)
 void fl_broker_count(const struct fl_broker *broker, struct fl_broker_counts *counts)
 {
     *counts = broker->counts;
+    counts->retained_bytes = broker->retained_bytes;
+    for (unsigned i = 1; i < FL_BROKER_QUEUE_CLASSES; i++)
+        if (broker->queues[i])
+            counts->queue_largest = (1U << i) - 1;
+}
+
+uint64_t fl_broker_received(const struct fl_broker *broker)
+{
+    const uint64_t *by_qos = broker->counts.received;
+
+    return by_qos[0] + by_qos[1] + by_qos[2];
 }

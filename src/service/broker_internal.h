@@ -55,6 +55,9 @@ struct fl_broker_received {
     bool here; /* its PUBREC is of this connection */
 };
 
+/* 0, 1, 2 to 3, 4 to 7 ... messages waiting. */
+#define FL_BROKER_QUEUE_CLASSES 16
+
 /* A ring. Its capacity is a power of two. */
 struct fl_broker_queue {
     struct fl_broker_entry *ring;
@@ -202,7 +205,8 @@ struct fl_broker {
     struct fl_buffer scratch;
     struct fl_buffer spare; /* an allocation for the next output; the last one drained left it */
     struct fl_broker_counts counts;
-    unsigned depth; /* inside a verb: the host may only settle */
+    uint32_t queues[FL_BROKER_QUEUE_CLASSES]; /* sessions whose queue has so many bits */
+    unsigned depth;                           /* inside a verb: the host may only settle */
     bool telling;
 };
 
@@ -308,7 +312,7 @@ void fl_broker_delivery_pause(struct fl_broker *broker, struct fl_broker_session
  * of them is there or the session is over (`all`); QoS 2 that was sent never. */
 void fl_broker_delivery_reclaim(struct fl_broker *broker, struct fl_broker_session *session,
                                 bool all, fl_time_t now);
-void fl_broker_delivery_free(struct fl_broker_session *session);
+void fl_broker_delivery_free(struct fl_broker *broker, struct fl_broker_session *session);
 
 /* broker_session.c again */
 struct fl_broker_subscription *fl_broker_subscription_find(struct fl_broker_session *session,

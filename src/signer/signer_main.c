@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "io/child.h"
 #include "io/clock.h"
+#include "io/usage.h"
 #include "signer/issue.h"
 
 #include <unistd.h>
@@ -19,6 +20,16 @@ struct process {
     struct fl_signer signer;
     struct fl_signer_answer answer;
 };
+
+static enum fl_error tell_usage(struct fl_channel *channel, struct fl_context *ctx)
+{
+    struct fl_usage usage = fl_usage_read();
+    struct fl_msg msg = {.type = fl_msg_type_usage};
+
+    msg.as.usage.cpu_us = usage.cpu_us;
+    msg.as.usage.resident_bytes = usage.resident_bytes;
+    return fl_channel_send(channel, &msg, ctx);
+}
 
 /* The control process broke the contract: its channel ends, and the parent ends the process. */
 static void end_hub(struct process *p, const char *why)
@@ -35,6 +46,11 @@ static void on_message(void *self, struct fl_channel *channel, const struct fl_m
     const struct fl_clock *clock = fl_clock_system();
     struct fl_context ctx = {0};
 
+    if (msg->type == fl_msg_type_usage_ask && fd < 0) {
+        if (tell_usage(channel, &ctx) != FL_OK)
+            end_hub(p, ctx.text);
+        return;
+    }
     if (msg->type != fl_msg_type_sign || fd >= 0) {
         (void)fl_fail(&ctx, FL_EDENIED, "violation: %s is not for the signer",
                       fl_msg_name(msg->type));
