@@ -64,9 +64,9 @@ void fl_screen_close(struct fl_screen *screen)
     if (!screen->open)
         return;
     screen->open = false;
-    say(screen, LEAVE);
     if (screen->keys)
         (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &screen->before);
+    say(screen, LEAVE);
     (void)signal(SIGWINCH, SIG_DFL);
 }
 

@@ -37,6 +37,18 @@ static void wait_ms(int64_t ms)
     (void)nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
 }
 
+/* The first sample. A front that has just started tells its counters within a second. */
+static enum fl_error begin(struct top *t, struct fl_context *ctx)
+{
+    enum fl_error e = fetch(t, &t->samples[0], ctx);
+
+    for (int i = 0; e == FL_OK && !t->samples[0].has_front && i < AGAIN_MAX; i++) {
+        wait_ms(AGAIN_MS);
+        e = fetch(t, &t->samples[0], ctx);
+    }
+    return e;
+}
+
 /* The next sample. While the front has told nothing new what was seen stays on show. */
 static enum fl_error advance(struct top *t, struct fl_context *ctx)
 {
@@ -168,7 +180,7 @@ static enum fl_error run_top(struct fl_cli *cli, struct fl_context *ctx)
     t->interval_ms = interval_s * 1000;
     e = fl_api_open(cli, &t->api, ctx);
     if (e == FL_OK)
-        e = fetch(t, &t->samples[0], ctx);
+        e = begin(t, ctx);
     if (e == FL_OK && (once || cli->json || cli->width == 0))
         e = run_plain(t, once || !cli->json, ctx);
     else if (e == FL_OK)

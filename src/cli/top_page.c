@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+#define TITLE 12
+
 struct page {
     struct fl_buffer *out;
     size_t width; /* 0: no bound */
@@ -53,16 +55,16 @@ static void end_line(struct page *p)
 
 static void title(struct page *p, const char *name)
 {
-    put(p, FL_STYLE_DIM, "%-13s", name);
+    put(p, FL_STYLE_DIM, "%-*s", TITLE, name);
 }
 
-/* "  name value", the value right-aligned in five. */
+/* "  name value", the value right-aligned in four. */
 static void number(struct page *p, const char *name, double value, enum fl_text_style style)
 {
     char text[FL_TOP_NUMBER];
 
     put(p, FL_STYLE_NONE, "  %s ", name);
-    put(p, style, "%5s", fl_top_number(value, text));
+    put(p, style, "%4s", fl_top_number(value, text));
 }
 
 static double rate(const struct fl_top_view *v, uint64_t count)
@@ -133,7 +135,7 @@ static void put_connections(struct page *p, const struct fl_top_view *v)
     rate_of(p, v, "full", d->handshakes_full, FL_STYLE_NONE);
     rate_of(p, v, "resumed", d->handshakes_resumed, FL_STYLE_NONE);
     rate_of(p, v, "certificate", d->handshakes_refused, FL_STYLE_BAD);
-    rate_of(p, v, "timeout", d->handshakes_late, FL_STYLE_WARN);
+    rate_of(p, v, "late", d->handshakes_late, FL_STYLE_WARN);
     rate_of(p, v, "tls", d->handshakes_failed, FL_STYLE_WARN);
     end_line(p);
     title(p, "sessions");
@@ -174,15 +176,26 @@ static void put_waiting(struct page *p, const struct fl_top_view *v)
 static void put_refusals(struct page *p, const struct fl_top_view *v)
 {
     const struct fl_counters_worker *d = &v->delta;
+    const struct {
+        const char *name;
+        uint64_t count;
+        enum fl_text_style style;
+    } kinds[] = {
+        {"rights", d->refused_unauthorized, FL_STYLE_BAD},
+        {"range", d->refused_range, FL_STYLE_WARN},
+        {"malformed", d->refused_malformed + d->protocol_errors, FL_STYLE_WARN},
+        {"stream", d->refused_stream, FL_STYLE_WARN},
+        {"quota", d->refused_quota, FL_STYLE_WARN},
+        {"delivery", d->refused_delivery, FL_STYLE_WARN},
+        {"other", d->refused_other, FL_STYLE_WARN},
+    };
 
     title(p, "refusals/s");
-    rate_of(p, v, "rights", d->refused_unauthorized, FL_STYLE_BAD);
-    rate_of(p, v, "range", d->refused_range, FL_STYLE_WARN);
-    rate_of(p, v, "form", d->refused_malformed, FL_STYLE_WARN);
-    rate_of(p, v, "stream", d->refused_stream, FL_STYLE_WARN);
-    rate_of(p, v, "quota", d->refused_quota, FL_STYLE_WARN);
-    rate_of(p, v, "other", d->refused_delivery + d->refused_other + d->protocol_errors,
-            FL_STYLE_WARN);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (kinds[i].count)
+            rate_of(p, v, kinds[i].name, kinds[i].count, kinds[i].style);
+    if (p->column == TITLE)
+        put(p, FL_STYLE_NONE, "  none");
     end_line(p);
     title(p, "over rate");
     number(p, "devices", (double)d->limited_devices,

@@ -55,7 +55,8 @@
     C(refused_quota, "refusals_total", "reason=\"quota\"", "")                                     \
     C(refused_delivery, "refusals_total", "reason=\"delivery\"", "")                               \
     C(refused_other, "refusals_total", "reason=\"other\"", "")                                     \
-    C(protocol_errors, "protocol_errors_total", "", "Connections that ended for what they sent")   \
+    C(protocol_errors, "protocol_errors_total", "",                                                \
+      "Connections that ended for a malformed packet")                                             \
     C(limited_messages, "rate_limited_total", "limit=\"messages\"",                                \
       "Times that a device came over the rate of its profile")                                     \
     C(limited_bytes, "rate_limited_total", "limit=\"bytes\"", "")                                  \
