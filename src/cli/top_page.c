@@ -78,10 +78,15 @@ static void rate_of(struct page *p, const struct fl_top_view *v, const char *nam
     number(p, name, rate(v, count), count ? when_any : FL_STYLE_NONE);
 }
 
-static void time_of(struct page *p, const char *name, uint64_t us)
+static void time_of(struct page *p, const char *name, const struct fl_histogram *of,
+                    unsigned percent)
 {
+    uint64_t us = fl_histogram_percentile_us(of, percent);
+
     put(p, FL_STYLE_NONE, "  %s ", name);
-    if (us < 10000)
+    if (fl_histogram_total(of) == 0)
+        put(p, FL_STYLE_DIM, "   -   ");
+    else if (us < 10000)
         put(p, FL_STYLE_NONE, "%4.1f ms", (double)us / 1000);
     else
         put(p, FL_STYLE_NONE, "%4.0f ms", (double)us / 1000);
@@ -159,15 +164,15 @@ static void put_waiting(struct page *p, const struct fl_top_view *v)
     number(p, "stored/s", v->hub_seconds > 0 ? (double)v->readings / v->hub_seconds : 0,
            FL_STYLE_NONE);
     number(p, "waiting", (double)d->readings_waiting, FL_STYLE_NONE);
-    time_of(p, "batch p50", fl_histogram_percentile_us(&d->batch, 50));
-    time_of(p, "p99", fl_histogram_percentile_us(&d->batch, 99));
+    time_of(p, "batch p50", &d->batch, 50);
+    time_of(p, "p99", &d->batch, 99);
     end_line(p);
     title(p, "commits");
     number(p, "/s",
            v->hub_seconds > 0 ? (double)fl_histogram_total(&v->commits) / v->hub_seconds : 0,
            FL_STYLE_NONE);
-    time_of(p, "p50", fl_histogram_percentile_us(&v->commits, 50));
-    time_of(p, "p99", fl_histogram_percentile_us(&v->commits, 99));
+    time_of(p, "p50", &v->commits, 50);
+    time_of(p, "p99", &v->commits, 99);
     if (v->commits_failed)
         number(p, "failed", (double)v->commits_failed, FL_STYLE_BAD);
     end_line(p);
@@ -220,7 +225,7 @@ static void put_machine(struct page *p, const struct fl_top_view *v)
             : v->busy[i] > 0.6 ? FL_STYLE_WARN
                                : FL_STYLE_NONE,
             "%4.1f %%", 100 * v->busy[i]);
-        time_of(p, "round p99", v->round_p99_us[i]);
+        time_of(p, "round p99", &v->rounds[i], 99);
         end_line(p);
     }
     title(p, "processes");
@@ -319,9 +324,9 @@ json_t *fl_top_json(const struct fl_top_view *v)
 
     split_rows(v, rates, now);
     for (size_t i = 0; i < v->now->worker_count; i++)
-        (void)json_array_append_new(workers,
-                                    json_pack("{s:o, s:I}", "busy", round_off(100 * v->busy[i]),
-                                              "round_p99_us", (json_int_t)v->round_p99_us[i]));
+        (void)json_array_append_new(
+            workers, json_pack("{s:o, s:I}", "busy", round_off(100 * v->busy[i]), "round_p99_us",
+                               (json_int_t)fl_histogram_percentile_us(&v->rounds[i], 99)));
     for (size_t i = 0; i < v->now->process_count; i++)
         (void)json_array_append_new(
             processes,

@@ -193,12 +193,9 @@ void fl_top_between(const struct fl_top_sample *earlier, const struct fl_top_sam
         view->seconds = (double)(later->told_ms - earlier->told_ms) / 1000;
     subtract(&later->all, &earlier->all, &view->delta);
     for (size_t i = 0; i < later->worker_count; i++) {
-        struct fl_histogram rounds =
-            fl_histogram_since(&later->workers[i].round, &earlier->workers[i].round);
-
-        view->round_p99_us[i] = fl_histogram_percentile_us(&rounds, 99);
+        view->rounds[i] = fl_histogram_since(&later->workers[i].round, &earlier->workers[i].round);
         if (view->seconds > 0)
-            view->busy[i] = fmin((double)rounds.sum_us / 1e6 / view->seconds, 1);
+            view->busy[i] = fmin((double)view->rounds[i].sum_us / 1e6 / view->seconds, 1);
     }
     for (size_t i = 0; i < later->process_count; i++) {
         uint64_t used = grown(later->processes[i].cpu_us, earlier->processes[i].cpu_us);

@@ -61,7 +61,7 @@ struct fl_top_view {
     uint64_t commits_failed;
     uint64_t readings;
     double busy[FL_LIMIT_WORKERS]; /* of each worker, 0 to 1 */
-    uint64_t round_p99_us[FL_LIMIT_WORKERS];
+    struct fl_histogram rounds[FL_LIMIT_WORKERS];
     double cpu[FL_TOP_PROCESSES]; /* of one processor; below 0: not known */
     struct fl_top_device devices[FL_LIMIT_BUSIEST];
     size_t device_count;

@@ -97,7 +97,7 @@ class Signer(unittest.TestCase):
         child.close()
         self.sockets.append(self.parent)
         self.parent.settimeout(30)
-        self.parent.sendall(frame(START, text(self.dir), text("info")))
+        self.parent.sendall(frame(START, text(self.dir), text("info"), text("")))
 
     def ready(self):
         self.start()
