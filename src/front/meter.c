@@ -6,6 +6,59 @@
 
 #define BUSIEST_BYTES ((size_t)16384)
 
+void fl_meter_busy(struct fl_meter *meter, struct fl_slice device, struct fl_meter_places *places,
+                   uint64_t messages, uint64_t bytes)
+{
+    fl_heaviest_add(&meter->by_messages, device, &places->by_messages, messages, bytes);
+    fl_heaviest_add(&meter->by_bytes, device, &places->by_bytes, bytes, messages);
+}
+
+void fl_meter_batch_sent(struct fl_meter *meter, uint64_t batch, uint64_t now_us)
+{
+    meter->sent[batch % FL_METER_BATCHES].id = batch;
+    meter->sent[batch % FL_METER_BATCHES].at_us = now_us;
+}
+
+void fl_meter_batch_done(struct fl_meter *meter, uint64_t batch, uint64_t now_us)
+{
+    if (meter->sent[batch % FL_METER_BATCHES].id == batch)
+        fl_histogram_count(&meter->counters.batch,
+                           now_us - meter->sent[batch % FL_METER_BATCHES].at_us);
+    /* What two hubs answer is measured once. */
+    meter->sent[batch % FL_METER_BATCHES].id = 0;
+}
+
+void fl_meter_limited(struct fl_meter *meter, bool messages)
+{
+    if (messages)
+        meter->counters.limited_messages++;
+    else
+        meter->counters.limited_bytes++;
+}
+
+void fl_meter_sample(struct fl_meter *meter, const struct fl_broker_counts *counts)
+{
+    struct fl_counters_worker *c = &meter->counters;
+
+    c->connections = counts->connections;
+    c->sessions = counts->sessions;
+    c->subscriptions = counts->subscriptions;
+    c->retained = counts->retained;
+    c->retained_bytes = counts->retained_bytes;
+    c->received_qos0 = counts->received[0];
+    c->received_qos1 = counts->received[1];
+    c->received_qos2 = counts->received[2];
+    c->sent_qos0 = counts->delivered[0];
+    c->sent_qos1 = counts->delivered[1];
+    c->sent_qos2 = counts->delivered[2];
+    c->dropped = counts->dropped;
+    c->refused_delivery = counts->undelivered;
+    c->protocol_errors = counts->violations;
+    c->queued = counts->queued;
+    c->queued_bytes = counts->queued_bytes;
+    c->queue_largest = counts->queue_largest;
+}
+
 void fl_meter_handshake(struct fl_meter *meter, enum fl_error error)
 {
     if (error == FL_EDENIED)

@@ -10,15 +10,39 @@
 
 #include "codec/counters.h"
 #include "front/link.h"
+#include "service/broker.h"
 #include "service/heaviest.h"
 
 #define FL_METER_MS 1000
+
+#define FL_METER_BATCHES 256
+
+/* A device's places among the busiest; zero-initialised it has none. */
+struct fl_meter_places {
+    uint8_t by_messages;
+    uint8_t by_bytes;
+};
 
 struct fl_meter {
     struct fl_counters_worker counters;
     struct fl_heaviest by_messages; /* of the interval */
     struct fl_heaviest by_bytes;
+    struct {
+        uint64_t id;
+        uint64_t at_us;
+    } sent[FL_METER_BATCHES]; /* the last batches, for how long the hub takes */
 };
+
+/* A device has sent so much in one piece. */
+void fl_meter_busy(struct fl_meter *meter, struct fl_slice device, struct fl_meter_places *places,
+                   uint64_t messages, uint64_t bytes);
+/* A batch of readings goes to the hub, maybe again; it is on stable storage. */
+void fl_meter_batch_sent(struct fl_meter *meter, uint64_t batch, uint64_t now_us);
+void fl_meter_batch_done(struct fl_meter *meter, uint64_t batch, uint64_t now_us);
+/* A device came over its rate, of messages or of bytes. */
+void fl_meter_limited(struct fl_meter *meter, bool messages);
+/* What the broker counts. */
+void fl_meter_sample(struct fl_meter *meter, const struct fl_broker_counts *counts);
 
 /* A connection ended before its handshake was done. */
 void fl_meter_handshake(struct fl_meter *meter, enum fl_error error);

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #define STORM 200
-#define SENT_BATCHES 256
 #define QUIET_MS 1000
 #define HEAP_SLACK ((size_t)1024 * 1024) /* at the heap's top, for the buffers of busy rounds */
 
@@ -35,10 +34,6 @@ struct fl_front_mqtt {
     size_t count;
     uint64_t hub; /* which hub it is: grows when one goes */
     struct fl_meter meter;
-    struct sent_batch {
-        uint64_t id;
-        uint64_t at_us;
-    } sent[SENT_BATCHES];          /* the last ones, for how long the hub takes */
     struct fl_reading_list parsed; /* too large for a stack */
 };
 
@@ -50,8 +45,7 @@ struct device {
     uint64_t rates_epoch;  /* of the roster, when they were looked up */
     struct fl_timer timer; /* its rate has room again; without connections: it may be forgotten */
     bool limited;          /* it waits for that */
-    uint8_t by_messages;   /* its places among the busiest */
-    uint8_t by_bytes;
+    struct fl_meter_places places;
     char id[FL_NAME_MAX + 1];
 };
 
@@ -267,14 +261,12 @@ static void limit(struct conn *c)
     struct device *d = c->device;
     enum fl_rates_limit what = fl_rates_begin_stretch(&d->rates, now(m));
 
-    if (what == FL_RATES_MESSAGES)
-        m->meter.counters.limited_messages++;
-    else if (what == FL_RATES_BYTES)
-        m->meter.counters.limited_bytes++;
-    if (what != FL_RATES_NONE)
+    if (what != FL_RATES_NONE) {
+        fl_meter_limited(&m->meter, what == FL_RATES_MESSAGES);
         m->config.refused(m->config.self, fl_slice_str(d->id), "rate", fl_slice(NULL, 0),
                           what == FL_RATES_MESSAGES ? "more messages than its profile's rate"
                                                     : "more bytes than its profile's rate");
+    }
     if (!d->limited)
         m->meter.counters.limited_devices++;
     d->limited = true;
@@ -310,11 +302,8 @@ static size_t feed(struct conn *c, struct fl_slice bytes)
             break;
     }
     m->meter.counters.bytes_in += taken;
-    if (messages) {
-        fl_heaviest_add(&m->meter.by_messages, fl_slice_str(d->id), &d->by_messages, messages,
-                        taken);
-        fl_heaviest_add(&m->meter.by_bytes, fl_slice_str(d->id), &d->by_bytes, taken, messages);
-    }
+    if (messages)
+        fl_meter_busy(&m->meter, fl_slice_str(d->id), &d->places, messages, taken);
     return taken;
 }
 
@@ -505,12 +494,11 @@ static enum fl_error take(struct fl_front_mqtt *m, struct fl_slice device,
     if (publish->retain && publish->payload.size == 0)
         return FL_OK;
     error = take_readings(m, device, stream, publish, token, &ctx);
-    if (error)
+    *kept = !error && publish->qos > 0 && token != 0;
+    if (error) {
         fl_meter_reading(&m->meter, error);
-    if (error)
         m->config.refused(m->config.self, device, "reading", publish->topic, ctx.text);
-    else
-        *kept = publish->qos > 0 && token != 0;
+    }
     return error;
 }
 
@@ -573,10 +561,8 @@ static bool send_batch(void *self, uint64_t batch, struct fl_slice records)
 {
     struct fl_front_mqtt *m = self;
     struct fl_msg msg = {.type = fl_msg_type_readings};
-    struct sent_batch *sent = &m->sent[batch % SENT_BATCHES];
 
-    sent->id = batch;
-    sent->at_us = fl_clock_monotonic_us();
+    fl_meter_batch_sent(&m->meter, batch, fl_clock_monotonic_us());
     msg.as.readings.batch = batch;
     msg.as.readings.records = records;
     return fl_link_send(m->config.link, &msg);
@@ -591,11 +577,7 @@ static void settle(void *self, uint64_t token, enum fl_error error)
 
 void fl_front_mqtt_readings_done(struct fl_front_mqtt *mqtt, uint64_t batch, enum fl_error error)
 {
-    struct sent_batch *sent = &mqtt->sent[batch % SENT_BATCHES];
-
-    if (sent->id == batch)
-        fl_histogram_count(&mqtt->meter.counters.batch, fl_clock_monotonic_us() - sent->at_us);
-    sent->id = 0; /* answered twice by two hubs is measured once */
+    fl_meter_batch_done(&mqtt->meter, batch, fl_clock_monotonic_us());
     if (error)
         fl_log(FL_LOG_WARN, "readings", "the hub could not store a batch: %s",
                fl_error_words(error));
@@ -722,27 +704,11 @@ struct fl_meter *fl_front_mqtt_meter(struct fl_front_mqtt *mqtt)
     struct fl_broker_counts counts = {0};
 
     fl_broker_count(mqtt->broker, &counts);
-    c->connections = counts.connections;
+    fl_meter_sample(&mqtt->meter, &counts);
     c->handshaking = mqtt->count - counts.connections;
     c->held = 0;
     FL_LIST_EACH(item, &mqtt->stalled)
     c->held++;
-    c->sessions = counts.sessions;
-    c->subscriptions = counts.subscriptions;
-    c->retained = counts.retained;
-    c->retained_bytes = counts.retained_bytes;
-    c->received_qos0 = counts.received[0];
-    c->received_qos1 = counts.received[1];
-    c->received_qos2 = counts.received[2];
-    c->sent_qos0 = counts.delivered[0];
-    c->sent_qos1 = counts.delivered[1];
-    c->sent_qos2 = counts.delivered[2];
-    c->dropped = counts.dropped;
-    c->refused_delivery = counts.undelivered;
-    c->protocol_errors = counts.violations;
-    c->queued = counts.queued;
-    c->queued_bytes = counts.queued_bytes;
-    c->queue_largest = counts.queue_largest;
     c->readings_waiting = fl_readings_uncommitted(mqtt->readings);
     return &mqtt->meter;
 }
