@@ -165,28 +165,34 @@ static enum fl_error run_live(struct top *t, struct fl_context *ctx)
     return fl_cli_interrupted ? FL_OK : e;
 }
 
-static enum fl_error run_top(struct fl_cli *cli, struct fl_context *ctx)
+static enum fl_error run_with(struct top *t, struct fl_context *ctx)
 {
-    struct top *t = calloc(1, sizeof *t);
+    bool once = fl_cli_option(t->cli, "once") != NULL;
     int64_t interval_s = 1;
-    bool once = fl_cli_option(cli, "once") != NULL;
-    enum fl_error e = fl_cli_seconds(cli, "interval", INTERVAL_MAX_S, &interval_s, ctx);
+    enum fl_error e = fl_cli_seconds(t->cli, "interval", INTERVAL_MAX_S, &interval_s, ctx);
 
-    if (e == FL_OK && !t)
-        e = fl_fail(ctx, FL_ENOMEM, "out of memory");
-    if (e != FL_OK)
-        goto out;
-    t->cli = cli;
     t->interval_ms = interval_s * 1000;
-    e = fl_api_open(cli, &t->api, ctx);
+    if (e == FL_OK)
+        e = fl_api_open(t->cli, &t->api, ctx);
     if (e == FL_OK)
         e = begin(t, ctx);
-    if (e == FL_OK && (once || cli->json || cli->width == 0))
-        e = run_plain(t, once || !cli->json, ctx);
+    if (e == FL_OK && (once || t->cli->json || t->cli->width == 0))
+        e = run_plain(t, once || !t->cli->json, ctx);
     else if (e == FL_OK)
         e = run_live(t, ctx);
     fl_api_close(&t->api);
-out:
+    return e;
+}
+
+static enum fl_error run_top(struct fl_cli *cli, struct fl_context *ctx)
+{
+    struct top *t = calloc(1, sizeof *t);
+    enum fl_error e = FL_OK;
+
+    if (!t)
+        return fl_fail(ctx, FL_ENOMEM, "out of memory");
+    t->cli = cli;
+    e = run_with(t, ctx);
     free(t);
     return e;
 }

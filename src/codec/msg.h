@@ -129,7 +129,7 @@ enum fl_msg_from {
 #define FL_MSG_COUNTERS(F)                                                                         \
     F(u32, interval_ms, 0)                                                                         \
     F(bytes, process, 4096)                                                                        \
-    F(bytes, workers, FL_LIMIT_WORKERS * 4096)                                                     \
+    F(bytes, workers, (size_t)FL_LIMIT_WORKERS * 4096)                                             \
     F(bytes, busiest, 16384)
 /* What a process uses; the signer says so when it is asked. */
 #define FL_MSG_USAGE_ASK(F) F(u32, unused, 0)

@@ -109,8 +109,6 @@ static void tell_connected(struct conn *c, const char *reason)
 
 static void free_device(struct device *d)
 {
-    if (d->limited)
-        d->mqtt->meter.counters.limited_devices--;
     fl_loop_stop_timer(d->mqtt->config.loop, &d->timer);
     fl_map_remove(&d->mqtt->devices, &d->node);
     free(d);
@@ -122,6 +120,9 @@ static void leave_device(struct device *d)
 {
     fl_time_t full_in = fl_rates_full_in(&d->rates, now(d->mqtt));
 
+    if (d->limited)
+        d->mqtt->meter.counters.limited_devices--;
+    d->limited = false;
     if (full_in > 0)
         fl_loop_set_timer(d->mqtt->config.loop, &d->timer, full_in);
     else
@@ -140,13 +141,13 @@ static void on_device_timer(struct fl_timer *timer)
 {
     struct device *d = fl_container_of(timer, struct device, timer);
 
-    if (d->limited)
-        d->mqtt->meter.counters.limited_devices--;
-    d->limited = false;
     if (fl_list_empty(&d->conns)) {
         leave_device(d);
         return;
     }
+    if (d->limited)
+        d->mqtt->meter.counters.limited_devices--;
+    d->limited = false;
     FL_LIST_EACH(item, &d->conns)
     resume(fl_container_of(item, struct conn, node));
 }
@@ -160,6 +161,7 @@ static struct device *device_named(struct fl_front_mqtt *m, const char *id)
         return d;
     d->mqtt = m;
     d->timer.fired = on_device_timer;
+    fl_rates_set(&d->rates, NULL);
     fl_list_init(&d->conns);
     (void)fl_str_copy(d->id, sizeof d->id, id);
     if (fl_map_add(&m->devices, &d->node, fl_slice_str(d->id)) != FL_OK) {
@@ -283,7 +285,7 @@ static size_t feed(struct conn *c, struct fl_slice bytes)
     uint64_t messages = 0;
     size_t taken = 0;
 
-    if (d->rates_epoch != m->config.roster->epoch || d->rates_epoch == 0)
+    if (d->rates_epoch != m->config.roster->epoch && rights_of(c))
         fl_rates_set(&d->rates, rights_of(c));
     d->rates_epoch = m->config.roster->epoch;
     while (taken < bytes.size && !c->ending) {

@@ -15,7 +15,7 @@
 
 enum fl_rates_limit { FL_RATES_NONE, FL_RATES_MESSAGES, FL_RATES_BYTES };
 
-/* Zero-initialised it is full, with the rates of a profile that names none. */
+/* Begins with fl_rates_set, full. */
 struct fl_rates {
     struct fl_rate messages_rate;
     struct fl_rate bytes_rate;
@@ -24,7 +24,8 @@ struct fl_rates {
     fl_time_t limited_at; /* when it last had to wait; 0: never */
 };
 
-/* What holds from now on; buckets whose rate has changed begin full. NULL: no profile. */
+/* What holds from now on; buckets whose rate has changed begin full. NULL: the rates of a profile
+ * that names none. */
 void fl_rates_set(struct fl_rates *rates, const struct fl_profile *profile);
 
 /* How many of `size` bytes may be looked at now; 0: it has to wait. It is kept so small that what

@@ -50,7 +50,10 @@ void fl_sys_tick(struct fl_sys *sys, const struct fl_roster *roster, struct fl_f
 {
     if (sys->started == 0)
         sys->started = now;
-    if ((sys->said && now - sys->said < FL_SYS_MS) || !fl_sys_is_wanted(roster))
+    if (sys->epoch != roster->epoch)
+        sys->wanted = fl_sys_is_wanted(roster);
+    sys->epoch = roster->epoch;
+    if (!sys->wanted || (sys->said && now - sys->said < FL_SYS_MS))
         return;
     sys->said = now;
     say_all(sys, mqtt, counters, now);

@@ -15,6 +15,8 @@
 struct fl_sys {
     fl_time_t said; /* the loop's time; 0: never */
     fl_time_t started;
+    uint64_t epoch; /* of the roster, when `wanted` was found out */
+    bool wanted;
 };
 
 /* Call about once a second; says something every FL_SYS_MS. */
