@@ -36,7 +36,7 @@ struct fl_top_sample {
     uint64_t readings;
     struct fl_top_process processes[FL_TOP_PROCESSES];
     size_t process_count;
-    struct fl_busy busiest[2 * FL_LIMIT_BUSIEST];
+    struct fl_busy busiest[(size_t)2 * FL_LIMIT_BUSIEST];
     size_t busiest_count;
 };
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define TAG "metrics"
-#define STEP 100 /* devices or actions at once */
+#define STEP ((size_t)100) /* devices or actions at once */
 
 void fl_metrics_free(struct fl_metrics *metrics)
 {

@@ -14,7 +14,7 @@
 #include "service/action_record.h"
 #include "service/posture.h"
 
-#define FL_METRICS_BUSIEST (2 * FL_LIMIT_BUSIEST)
+#define FL_METRICS_BUSIEST ((size_t)2 * FL_LIMIT_BUSIEST)
 #define FL_METRICS_WATCHED_MS 60000 /* a look counts as somebody looking for so long */
 #define FL_METRICS_CENSUS_MS 10000  /* between two censuses */
 
@@ -27,33 +27,36 @@ struct fl_census {
 };
 
 struct fl_metrics {
-    bool has_front; /* it has told something since it is up */
+    /* What the front told last; `has_front`: since it is up. */
     struct fl_counters_process front;
     struct fl_counters_worker *workers;
     size_t worker_count;
-    uint32_t interval_ms;
-    fl_time_t told; /* monotonic: when the front told it */
+    fl_time_t told; /* monotonic: when */
     struct fl_busy busiest[FL_METRICS_BUSIEST];
     size_t busiest_count;
-    bool has_front_usage;
     struct fl_usage front_usage;
-    bool has_signer_usage;
     struct fl_usage signer_usage;
+    uint32_t interval_ms;
+    bool has_front;
+    bool has_front_usage;
+    bool has_signer_usage;
 
-    struct fl_histogram commits; /* of readings */
-    uint64_t commits_failed;
-    uint64_t readings; /* handed to the store and committed */
-    struct fl_histogram rounds;
-
-    fl_time_t looked; /* monotonic; 0: never */
+    /* The census. */
     bool has_census;
-    struct fl_census census;
-    struct fl_census counting; /* the one under way */
     bool under_way;
     bool at_actions;
     char after[FL_NAME_MAX + 1];
+    struct fl_census census;
+    struct fl_census counting; /* the one under way */
     uint64_t after_action;
     fl_time_t counted; /* monotonic: when the last one ended */
+    fl_time_t looked;  /* monotonic; 0: never */
+
+    /* What the hub counts itself. */
+    struct fl_histogram commits; /* of readings */
+    struct fl_histogram rounds;
+    uint64_t commits_failed;
+    uint64_t readings; /* handed to the store and committed */
 };
 
 void fl_metrics_free(struct fl_metrics *metrics);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "service/broker_internal.h"
 #include "test/unit/broker_rig.h"
 
 enum {
@@ -345,6 +346,28 @@ static void settle_some(struct sim *sim, size_t keep)
     }
 }
 
+/* What is counted of queues as they grow and shrink is what a walk over all of them finds. */
+static void check_queues(const struct fl_broker *broker, const struct fl_broker_counts *counts)
+{
+    uint64_t queued = 0;
+    uint64_t bytes = 0;
+    uint64_t largest = 0;
+
+    for (const struct fl_map_node *node = fl_map_next(&broker->sessions, NULL); node;
+         node = fl_map_next(&broker->sessions, node)) {
+        const struct fl_broker_session *session =
+            (const void *)((const char *)node - offsetof(struct fl_broker_session, by_key));
+
+        queued += session->waiting.count;
+        bytes += session->waiting_bytes;
+        if (session->waiting.count > largest)
+            largest = session->waiting.count;
+    }
+    assert_int_equal(counts->queued, queued);
+    assert_int_equal(counts->queued_bytes, bytes);
+    assert_true(counts->queue_largest >= largest && counts->queue_largest <= 2 * largest);
+}
+
 static void check_counts(struct sim *sim)
 {
     struct fl_broker_counts counts;
@@ -356,6 +379,7 @@ static void check_counts(struct sim *sim)
     assert_int_equal(counts.connections, connections);
     assert_true(counts.sessions <= FIRST_MEMBER + MEMBERS);
     assert_true(counts.subscriptions >= READERS);
+    check_queues(sim->rig.broker, &counts);
 }
 
 static bool all_written(struct sim *sim)
