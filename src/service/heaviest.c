@@ -8,12 +8,12 @@ static bool is_at(const struct fl_heavy *at, struct fl_slice name)
 
 static uint8_t lightest(const struct fl_heaviest *heaviest)
 {
-    uint8_t found = 0;
+    size_t found = 0;
 
-    for (uint8_t i = 1; i < FL_LIMIT_BUSIEST; i++)
+    for (size_t i = 1; i < FL_LIMIT_BUSIEST; i++)
         if (heaviest->places[i].weight < heaviest->places[found].weight)
             found = i;
-    return found;
+    return (uint8_t)found;
 }
 
 void fl_heaviest_add(struct fl_heaviest *heaviest, struct fl_slice name, uint8_t *place,
