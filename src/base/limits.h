@@ -39,6 +39,17 @@ enum {
     FL_LIMIT_CHANNEL_QUEUE = 64 * 1024 * 1024, /* unsent bytes to one peer process */
     FL_LIMIT_CHANNEL_FDS = 16,                 /* descriptors on their way, each direction */
 
+    /* Watching (codec/counters, front/meter, service/heaviest) */
+    FL_LIMIT_WORKERS = 64, /* of the front */
+    FL_LIMIT_BUSIEST = 32, /* devices followed as the busiest, by messages and by bytes each */
+
+    /* Rates of a device whose profile says nothing (front/rates): what one connection of an honest
+     * device never needs, and what one machine bears from some. */
+    FL_LIMIT_RATE_MESSAGES = 10000, /* a second */
+    FL_LIMIT_RATE_MESSAGES_BURST = 20000,
+    FL_LIMIT_RATE_BYTES = 16 * 1024 * 1024, /* a second */
+    FL_LIMIT_RATE_BYTES_BURST = 32 * 1024 * 1024,
+
     /* MQTT */
     FL_LIMIT_MQTT_PACKET = 256 * 1024,
     FL_LIMIT_MQTT_TOPIC = 1024,
@@ -68,7 +79,6 @@ enum {
 
     /* Connections of the front */
     FL_LIMIT_CONNECTIONS = 100000,
-    FL_LIMIT_WORKERS = 64,          /* threads of the front; one bit each in a set */
     FL_LIMIT_WORKERS_AUTO = 16,     /* `workers auto` */
     FL_LIMIT_HANDSHAKE_MS = 10000,  /* TLS, and then CONNECT */
     FL_LIMIT_HUB_ANSWER_MS = 20000, /* to a request that came over HTTPS */
@@ -126,6 +136,7 @@ enum {
     FL_LIMIT_VERIFIES = 8,              /* checks of the audit log at once */
     FL_LIMIT_PRINCIPALS = 1000,
     FL_LIMIT_PRINCIPAL_S = 30 * 24 * 3600, /* how long an administrator's credential lives */
+    FL_LIMIT_PRINCIPAL_METRICS_S = 366 * 24 * 3600, /* one that may read metrics and nothing else */
     FL_LIMIT_ACTION_S = 365 * 24 * 3600,
     FL_LIMIT_PENDING_API = 1024,
     FL_LIMIT_PAGE = 1000, /* rows of one API answer but for readings */

@@ -17,6 +17,7 @@ extern const struct fl_cli_verbs fl_cli_privacy_verbs;
 extern const struct fl_cli_verbs fl_cli_action_verbs;
 extern const struct fl_cli_verbs fl_cli_audit_verbs;
 extern const struct fl_cli_verbs fl_cli_admin_verbs;
+extern const struct fl_cli_verbs fl_cli_top_verbs;
 extern const struct fl_cli_verbs fl_cli_doctor_verbs;
 extern const struct fl_cli_verbs fl_cli_completion_verbs;
 

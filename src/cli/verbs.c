@@ -12,6 +12,7 @@ const struct fl_cli_noun fl_cli_nouns[] = {
     {"action", "what was done to devices, and its undoing", &fl_cli_action_verbs},
     {"audit", "who did what to what, and why", &fl_cli_audit_verbs},
     {"admin", "who may administer the hub", &fl_cli_admin_verbs},
+    {"top", "watch the hub at work", &fl_cli_top_verbs},
     {"doctor", "check a hub and say what to do", &fl_cli_doctor_verbs},
     {"completion", "completion for a shell", &fl_cli_completion_verbs},
 };

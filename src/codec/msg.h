@@ -29,7 +29,8 @@ enum fl_msg_from {
 #define FL_MSG_START(F)                                                                            \
     F(str, dir, 4096) /* the hub directory, absolute */                                            \
     F(str, log_level, 16)                                                                          \
-    F(u32, workers, 0) /* threads of the front; 1 to FL_LIMIT_WORKERS */
+    F(u32, workers, 0) /* threads of the front; 1 to FL_LIMIT_WORKERS */                           \
+    F(str, log_format, 16)
 /* A new channel to `peer` ("hub", "front", "signer"); one descriptor. Replaces an older one. */
 #define FL_MSG_CHANNEL(F) F(str, peer, 16)
 /* A bound, listening socket: "mqtt", "https" to the front, "local" (Unix) to the hub; one
@@ -126,6 +127,18 @@ enum fl_msg_from {
     F(str, content_type, 128)                                                                      \
     F(bytes, body, FL_LIMIT_MSG - 1024)
 
+/* What the front counted, about once a second: a struct fl_counters_process, the struct
+ * fl_counters_worker of each worker, and the busiest devices of the last `interval_ms` (struct
+ * fl_busy), as codec/counters writes them. */
+#define FL_MSG_COUNTERS(F)                                                                         \
+    F(u32, interval_ms, 0)                                                                         \
+    F(bytes, process, 4096)                                                                        \
+    F(bytes, workers, (size_t)FL_LIMIT_WORKERS * 4096)                                             \
+    F(bytes, busiest, 16384)
+/* What a process uses; the signer says so when it is asked. */
+#define FL_MSG_USAGE_ASK(F) F(u32, unused, 0)
+#define FL_MSG_USAGE(F) F(u64, cpu_us, 0) F(u64, resident_bytes, 0)
+
 /* Hub and signer. HELLO is the signer's first message on a channel. */
 #define FL_MSG_SIGNER_HELLO(F)                                                                     \
     F(bytes, issuing, FL_LIMIT_CERT)                                                               \
@@ -188,6 +201,9 @@ enum fl_msg_from {
     M(refused, 29, FL_MSG_REFUSED, FL_FROM_FRONT)                                                  \
     M(api_request, 30, FL_MSG_API_REQUEST, FL_FROM_FRONT)                                          \
     M(api_response, 31, FL_MSG_API_RESPONSE, FL_FROM_HUB)                                          \
+    M(counters, 40, FL_MSG_COUNTERS, FL_FROM_FRONT)                                                \
+    M(usage_ask, 41, FL_MSG_USAGE_ASK, FL_FROM_HUB)                                                \
+    M(usage, 42, FL_MSG_USAGE, FL_FROM_FRONT | FL_FROM_SIGNER)                                     \
     M(signer_hello, 48, FL_MSG_SIGNER_HELLO, FL_FROM_SIGNER)                                       \
     M(sign, 49, FL_MSG_SIGN, FL_FROM_HUB)                                                          \
     M(sign_result, 50, FL_MSG_SIGN_RESULT, FL_FROM_SIGNER)                                         \

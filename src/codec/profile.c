@@ -2,6 +2,7 @@
 #include "codec/profile.h"
 
 #include "base/base64.h"
+#include "codec/profile_rate.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -60,6 +61,11 @@ static const struct fl_conf_rule profile_rules[] = {
      .usage = "certificate-life DURATION, for example certificate-life 7d"},
     {.name = "tls", .words_min = 1, .words_max = 1, .usage = "tls 1.2, or tls 1.3"},
     {.name = "keep", .words_min = 1, .words_max = 1, .usage = KEEP_USAGE},
+    {.name = "rate",
+     .words_min = 2,
+     .words_max = 4,
+     .repeats = true,
+     .usage = FL_PROFILE_RATE_USAGE},
     {0},
 };
 
@@ -112,7 +118,12 @@ static const char *level_problem(struct fl_slice level)
     return NULL;
 }
 
-static const char *pattern_problem(struct fl_slice pattern)
+static bool begins_with_sys(struct fl_slice pattern)
+{
+    return pattern.size > 5 && memcmp(pattern.data, "$SYS/", 5) == 0;
+}
+
+static const char *pattern_problem(struct fl_slice pattern, bool subscribe)
 {
     const char *problem = filter_problem(pattern);
     struct fl_slice rest = pattern;
@@ -120,8 +131,9 @@ static const char *pattern_problem(struct fl_slice pattern)
     size_t size = pattern.size;
     size_t levels = 0;
 
-    if (!problem && pattern.data[0] == '$')
-        problem = "topics that begin with '$' belong to the hub";
+    if (!problem && pattern.data[0] == '$' && !(subscribe && begins_with_sys(pattern)))
+        problem = subscribe ? "of the topics that begin with '$' only $SYS/ can be subscribed to"
+                            : "topics that begin with '$' belong to the hub";
     for (bool more = true; more && !problem; levels++) {
         more = fl_slice_cut(&rest, '/', &level);
         problem = level_problem(level);
@@ -376,7 +388,7 @@ static enum fl_error read_filters(const struct reader *r, const char *name, cons
          node = fl_conf_next(node)) {
         struct fl_slice text = node->words[1].text;
         const struct fl_conf_node *other = same_before(r, node, name);
-        const char *problem = pattern_problem(text);
+        const char *problem = pattern_problem(text, strcmp(name, "subscribe") == 0);
 
         if (problem)
             return fl_conf_fail(r->conf, node, 1, r->ctx, "%s", problem);
@@ -526,6 +538,8 @@ static enum fl_error read_profile(const struct fl_conf *conf, struct fl_slice te
         error = read_periods(&r);
     if (error == FL_OK)
         error = read_tls(&r);
+    if (error == FL_OK)
+        error = fl_profile_rates(conf, r.block, profile, ctx);
     if (error == FL_OK)
         error = read_lists(&r);
     if (error == FL_OK && signature)

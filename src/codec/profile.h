@@ -16,6 +16,8 @@
  *         support-until 2031-12-31
  *         certificate-life 7d                   1h to 30d; 7d when absent
  *         tls          1.2                      the oldest TLS it may use; 1.3 when absent
+ *         rate messages 100/s burst 200         how fast one device may send: /s, /min or /h; the
+ *         rate bytes    64k/s burst 256k        burst may be left out; k and M are 1024s of bytes
  *     }
  *     signature ES256 KEYID BASE64URL           added by `fairlead profile sign`; covers every byte
  * before it
@@ -25,7 +27,18 @@
 #ifndef FL_CODEC_PROFILE_H
 #define FL_CODEC_PROFILE_H
 
+#include "base/token_bucket.h"
 #include "codec/conf.h"
+
+/* When the profile says nothing. */
+#define FL_PROFILE_RATE_MESSAGES                                                                   \
+    {                                                                                              \
+        .amount = FL_LIMIT_RATE_MESSAGES, .burst = FL_LIMIT_RATE_MESSAGES_BURST, .period_ms = 1000 \
+    }
+#define FL_PROFILE_RATE_BYTES                                                                      \
+    {                                                                                              \
+        .amount = FL_LIMIT_RATE_BYTES, .burst = FL_LIMIT_RATE_BYTES_BURST, .period_ms = 1000       \
+    }
 
 struct fl_profile_stream {
     char name[FL_NAME_MAX + 1];
@@ -51,6 +64,8 @@ struct fl_profile {
     fl_time_t keep_ms;       /* of streams that say nothing else; FL_TIME_NEVER: for ever */
     uint32_t certificate_life_s;
     bool allows_tls12;
+    struct fl_rate rate_messages;
+    struct fl_rate rate_bytes;
     /* The signature statement, if there is one: what it covers, the key's id (hex of the first 8
      * octets of the SHA-256 of its SubjectPublicKeyInfo) and the raw signature (r || s, 64 octets).
      */

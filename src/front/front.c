@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "io/clock.h"
+#include "io/usage.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -26,6 +27,42 @@ static void fail(struct fl_front *f, const char *what, const struct fl_context *
 {
     fl_log(FL_LOG_ERROR, "front", "%s", what);
     fl_child_failed(f->child, ctx->text);
+}
+
+/* --- counters --- */
+
+static void tell_usage(struct fl_front *f)
+{
+    struct fl_usage usage = fl_usage_read();
+    struct fl_msg msg = {.type = fl_msg_type_usage};
+
+    msg.as.usage.cpu_us = usage.cpu_us;
+    msg.as.usage.resident_bytes = usage.resident_bytes;
+    (void)send_to_hub(f, &msg);
+}
+
+static void on_meter(struct fl_timer *timer)
+{
+    struct fl_front *f = fl_container_of(timer, struct fl_front, meter);
+    struct fl_meter *meters[FL_LIMIT_WORKERS];
+    struct fl_counters_worker all = {0};
+    size_t count = fl_workers_meters(f->workers, meters, &f->counters.refusals_untold);
+    fl_time_t since = fl_loop_now(f->loop) - f->metered;
+
+    for (size_t i = 0; i < count; i++)
+        fl_counters_add(&all, &meters[i]->counters);
+
+    f->counters.devices = f->roster.devices.count;
+    f->counters.resumable = fl_tls_session_count(f->mqtt_tls);
+    f->counters.https_handshakes = (uint64_t)SSL_CTX_sess_accept_good(fl_tls_context(f->https_tls));
+    f->counters.https_requests = f->https.requests;
+    fl_sys_tick(&f->sys, &f->roster, fl_workers_main(f->workers), &all, fl_loop_now(f->loop));
+    if (f->hub) {
+        fl_meter_tell(&f->link, &f->counters, meters, count, since > 0 ? (uint32_t)since : 1);
+        tell_usage(f);
+    }
+    f->metered = fl_loop_now(f->loop);
+    fl_loop_set_timer(f->loop, &f->meter, FL_METER_MS);
 }
 
 /* --- refusals --- */
@@ -150,8 +187,9 @@ static void on_checked(void *self, uint64_t seq, struct fl_slice device, const c
     struct fl_msg msg = {.type = fl_msg_type_applied, .as.applied = applied};
 
     if (applied.sessions_closed > 0)
-        fl_log(FL_LOG_INFO, "front", "%.*s: closed %u connections, dropped %u resumptions: %s",
-               FL_SLICE_ARGS(device), applied.sessions_closed, applied.resumptions_dropped, why);
+        fl_log_device(FL_LOG_INFO, "front", device,
+                      "closed %u connections, dropped %u resumptions: %s", applied.sessions_closed,
+                      applied.resumptions_dropped, why);
     if (seq == 0)
         return;
     msg.as.applied.seq = seq;
@@ -407,6 +445,8 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
     f->mqtt_fd = -1;
     f->https_fd = -1;
     f->link = (struct fl_link){.send = send_to_hub, .self = f};
+    f->meter.fired = on_meter;
+    f->metered = fl_loop_now(loop);
     f->issuing = FL_BUFFER(FL_LIMIT_CERT);
     fl_identity_init(&f->identity, loop, f->clock, &f->link);
     f->identity.certified = on_certified;
@@ -425,6 +465,8 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
         error = make_tls(f, "https", "http/1.1", false, &f->https_tls, ctx);
     if (!error)
         error = fl_workers_create(&workers, &f->workers, ctx);
+    if (!error)
+        fl_loop_set_timer(loop, &f->meter, FL_METER_MS);
     return error;
 }
 
@@ -480,6 +522,7 @@ static void end(void *self)
     fl_tls_log_end(&f->tls_log);
     (void)fl_keeper_close(f->keeper);
     fl_channel_close(f->hub);
+    fl_loop_stop_timer(f->loop, &f->meter);
     fl_identity_free(&f->identity);
     fl_tls_free(f->mqtt_tls);
     fl_tls_free(f->https_tls);

@@ -9,6 +9,7 @@
 
 #include "front/https.h"
 #include "front/identity.h"
+#include "front/sys.h"
 #include "front/tls_log.h"
 #include "front/workers.h"
 #include "io/child.h"
@@ -23,6 +24,10 @@ struct fl_front {
     struct fl_channel *hub; /* NULL: away */
     struct fl_link link;
     struct fl_roster roster;
+    struct fl_timer meter; /* each second: what was counted */
+    fl_time_t metered;     /* when it was told last; the loop's time */
+    struct fl_counters_process counters;
+    struct fl_sys sys;
     struct fl_identity identity;
     struct fl_tls *mqtt_tls;
     struct fl_tls *https_tls;

@@ -56,6 +56,7 @@ static const struct {
     {"/.well-known/est/simplereenroll", "POST", reenrol},
     {"/mqtt", "GET", websocket},
     {"/api/", NULL, api},
+    {"/metrics", "GET", api},
 };
 
 fl_https_answer fl_https_route(struct fl_slice path, const char **allow)
@@ -127,6 +128,7 @@ static void on_request(void *self, struct fl_http_exchange *exchange,
     fl_https_answer answer = fl_https_route(request->path, &allow);
     char header[64];
 
+    ((struct fl_https *)self)->requests++;
     if (!answer) {
         fl_http_problem(exchange, 404, NULL, "nothing is here", NULL);
     } else if (allow && !fl_slice_is(request->method, allow)) {

@@ -24,6 +24,7 @@ struct fl_https {
                     const char *words);
     void *self;
     struct fl_http_server *server;
+    uint64_t requests; /* since the start */
 };
 
 void fl_https_init(struct fl_https *https, struct fl_loop *loop, const struct fl_link *link);

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "codec/mqtt.h"
 #include "front/mqtt_ws.h"
+#include "front/rates.h"
+#include "io/clock.h"
 #include "io/listener.h"
 #include "io/tls.h"
 #include "service/broker.h"
@@ -34,13 +36,20 @@ struct fl_front_mqtt {
     size_t tls12;                   /* of its connections, authenticated with TLS 1.2 */
     uint64_t hub;                   /* which hub it is: grows when one goes */
     struct fl_mqtt_log log;
+    struct fl_meter meter;
     struct fl_reading_list parsed; /* too large for a stack */
     struct fl_mqtt_ws_room websockets;
 };
 
 struct device {
     struct fl_map_node node;
+    struct fl_front_mqtt *mqtt;
     struct fl_list conns;
+    struct fl_rates rates;
+    uint64_t rates_epoch;  /* of the roster, when they were looked up */
+    struct fl_timer timer; /* its rate has room again; without connections: it may be forgotten */
+    bool limited;          /* it waits for that */
+    struct fl_meter_places places;
     char id[FL_NAME_MAX + 1];
 };
 
@@ -104,6 +113,51 @@ static void tell_connected(struct conn *c, const char *reason)
         c->told = c->mqtt->hub;
 }
 
+static void free_device(struct device *d)
+{
+    fl_loop_stop_timer(d->mqtt->config.loop, &d->timer);
+    fl_map_remove(&d->mqtt->devices, &d->node);
+    free(d);
+}
+
+/* Its last connection has gone. What it has used of its rate is remembered, so that coming back is
+ * no way around it. */
+static void leave_device(struct device *d)
+{
+    fl_time_t full_in = fl_rates_full_in(&d->rates, now(d->mqtt));
+
+    if (d->limited)
+        d->mqtt->meter.counters.limited_devices--;
+    d->limited = false;
+    if (full_in > 0)
+        fl_loop_set_timer(d->mqtt->config.loop, &d->timer, full_in);
+    else
+        free_device(d);
+}
+
+static void resume(struct conn *c)
+{
+    if (fl_list_empty(&c->stalled))
+        return;
+    fl_list_remove(&c->stalled);
+    fl_stream_resume(&c->stream);
+}
+
+static void on_device_timer(struct fl_timer *timer)
+{
+    struct device *d = fl_container_of(timer, struct device, timer);
+
+    if (fl_list_empty(&d->conns)) {
+        leave_device(d);
+        return;
+    }
+    if (d->limited)
+        d->mqtt->meter.counters.limited_devices--;
+    d->limited = false;
+    FL_LIST_EACH(item, &d->conns)
+    resume(fl_container_of(item, struct conn, node));
+}
+
 static struct device *device_named(struct fl_front_mqtt *m, const char *id)
 {
     struct fl_map_node *node = fl_map_find(&m->devices, fl_slice_str(id));
@@ -111,6 +165,9 @@ static struct device *device_named(struct fl_front_mqtt *m, const char *id)
 
     if (!d || node)
         return d;
+    d->mqtt = m;
+    d->timer.fired = on_device_timer;
+    fl_rates_set(&d->rates, NULL);
     fl_list_init(&d->conns);
     (void)fl_str_copy(d->id, sizeof d->id, id);
     if (fl_map_add(&m->devices, &d->node, fl_slice_str(d->id)) != FL_OK) {
@@ -145,10 +202,8 @@ static void free_conn(struct conn *c, const char *why)
     fl_loop_undefer(&c->flush);
     fl_list_remove(&c->node);
     fl_list_remove(&c->stalled);
-    if (c->device && fl_list_empty(&c->device->conns)) {
-        fl_map_remove(&m->devices, &c->device->node);
-        free(c->device);
-    }
+    if (c->device && fl_list_empty(&c->device->conns))
+        leave_device(c->device);
     atomic_fetch_sub_explicit(m->config.connections, 1, memory_order_relaxed);
     if (c->ws)
         fl_mqtt_ws_free(c->ws);
@@ -175,6 +230,7 @@ static enum fl_error send_output(struct conn *c)
     enum fl_error error = c->ws ? fl_mqtt_ws_write(c->ws, &c->stream, out, ready)
                                 : fl_stream_write_some(&c->stream, out, ready);
 
+    c->mqtt->meter.counters.bytes_out += before - out->size;
     fl_broker_output_sent(c->attached, before - out->size);
     return error;
 }
@@ -202,10 +258,7 @@ static void flush(struct conn *c)
     } else if (error == FL_OK && fl_broker_output(c->attached)->size == 0) {
         /* Of what is held back the broker tells when it may be sent: until then no round spins. */
         fl_broker_drained(c->attached, now(c->mqtt));
-        if (!fl_list_empty(&c->stalled)) {
-            fl_list_remove(&c->stalled);
-            fl_stream_resume(&c->stream);
-        }
+        resume(c);
     }
 }
 
@@ -217,6 +270,76 @@ static void on_flush(struct fl_deferred *deferred)
 static void on_writable(struct fl_stream *stream)
 {
     flush(fl_container_of(stream, struct conn, stream));
+}
+
+static const struct fl_profile *profile_of(const struct fl_front_mqtt *m, struct fl_slice device)
+{
+    return fl_roster_profile_of(m->config.roster, device);
+}
+
+/* The same, remembered as long as it holds: asked for each message in and out. */
+static const struct fl_profile *rights_of(struct conn *c)
+{
+    const struct fl_roster *roster = c->mqtt->config.roster;
+
+    if (c->epoch != roster->epoch) {
+        c->profile = profile_of(c->mqtt, fl_slice_str(c->device->id));
+        c->epoch = roster->epoch;
+    }
+    return c->profile;
+}
+
+/* The device is over its rate: none of its connections is read until there is room. */
+static void limit(struct conn *c)
+{
+    struct fl_front_mqtt *m = c->mqtt;
+    struct device *d = c->device;
+    enum fl_rates_limit what = fl_rates_begin_stretch(&d->rates, now(m));
+
+    if (what != FL_RATES_NONE) {
+        fl_meter_limited(&m->meter, what == FL_RATES_MESSAGES);
+        m->config.refused(m->config.self, fl_slice_str(d->id), "rate", fl_slice(NULL, 0),
+                          what == FL_RATES_MESSAGES ? "more messages than its profile's rate"
+                                                    : "more bytes than its profile's rate");
+    }
+    if (!d->limited)
+        m->meter.counters.limited_devices++;
+    d->limited = true;
+    fl_loop_set_timer(m->config.loop, &d->timer, fl_rates_wait(&d->rates, now(m)));
+    fl_broker_hold(c->attached);
+}
+
+/* Hands the broker what the device's rate has room for. Returns how much was taken. */
+static size_t feed(struct conn *c, struct fl_slice bytes)
+{
+    struct fl_front_mqtt *m = c->mqtt;
+    struct device *d = c->device;
+    uint64_t before = fl_broker_received(m->broker);
+    uint64_t messages = 0;
+    size_t taken = 0;
+
+    if (d->rates_epoch != m->config.roster->epoch && rights_of(c))
+        fl_rates_set(&d->rates, rights_of(c));
+    d->rates_epoch = m->config.roster->epoch;
+    while (taken < bytes.size && !c->ending) {
+        size_t room = fl_rates_room(&d->rates, bytes.size - taken, now(m));
+        size_t some = 0;
+
+        if (room == 0) {
+            limit(c);
+            break;
+        }
+        fl_broker_receive(c->attached, fl_slice(bytes.data + taken, room), now(m), &some);
+        fl_rates_charge(&d->rates, fl_broker_received(m->broker) - before - messages, some, now(m));
+        messages = fl_broker_received(m->broker) - before;
+        taken += some;
+        if (some < room)
+            break;
+    }
+    m->meter.counters.bytes_in += taken;
+    if (messages)
+        fl_meter_busy(&m->meter, fl_slice_str(d->id), &d->places, messages, taken);
+    return taken;
 }
 
 /* What it would have to say to other workers finds no room, or the log is behind. */
@@ -236,7 +359,7 @@ static size_t take_bytes(void *self, struct fl_slice bytes)
     if (fl_readings_full(m->readings) || is_busy(m))
         fl_broker_hold(c->attached);
     else
-        fl_broker_receive(c->attached, bytes, now(m), &taken);
+        taken = feed(c, bytes);
     touch(m);
     if (c->ending)
         return bytes.size;
@@ -277,6 +400,7 @@ static void settle_in(struct conn *c, const char *id)
     fl_list_push(&c->device->conns, &c->node);
     if (fl_broker_attach(m->broker, fl_slice_str(c->device->id), c, now(m), &c->attached, &ctx) !=
         FL_OK) {
+        m->meter.counters.refused_device++;
         (void)tell_session(c, "refused", ctx.text);
         free_conn(c, ctx.text);
     }
@@ -355,8 +479,10 @@ static void on_lost(struct fl_stream *stream, enum fl_error error, const char *w
 {
     struct conn *c = fl_container_of(stream, struct conn, stream);
 
-    fl_log(FL_LOG_DEBUG, "mqtt", "%s %s: %s", c->peer, c->device ? c->device->id : "", why);
-    (void)error;
+    fl_log_device(FL_LOG_DEBUG, "mqtt", fl_slice_str(c->device ? c->device->id : ""), "%s: %s",
+                  c->peer, why);
+    if (!c->device)
+        fl_meter_handshake(&c->mqtt->meter, error);
     free_conn(c, why);
 }
 
@@ -375,6 +501,7 @@ static bool give_one_up(void *self)
 
     if (fl_list_empty(&m->strangers))
         return false;
+    m->meter.counters.refused_displaced++;
     free_conn(fl_container_of(m->strangers.next, struct conn, node), "too many connections");
     return true;
 }
@@ -386,7 +513,9 @@ static struct conn *make_conn(struct fl_front_mqtt *m, const char *peer)
         give_one_up(m);
     struct conn *c = room ? calloc(1, sizeof *c) : NULL;
 
+    m->meter.counters.accepted++;
     if (!c) {
+        m->meter.counters.refused_full++;
         fl_log(FL_LOG_WARN, "mqtt", "%s: no room for another connection", peer);
         return NULL;
     }
@@ -445,23 +574,6 @@ void fl_front_mqtt_adopt(struct fl_front_mqtt *mqtt, struct fl_stream *stream, c
 
 /* --- what the broker asks --- */
 
-static const struct fl_profile *profile_of(const struct fl_front_mqtt *m, struct fl_slice device)
-{
-    return fl_roster_profile_of(m->config.roster, device);
-}
-
-/* The same, remembered as long as it holds: asked for each message in and out. */
-static const struct fl_profile *rights_of(struct conn *c)
-{
-    const struct fl_roster *roster = c->mqtt->config.roster;
-
-    if (c->epoch != roster->epoch) {
-        c->profile = profile_of(c->mqtt, fl_slice_str(c->device->id));
-        c->epoch = roster->epoch;
-    }
-    return c->profile;
-}
-
 static bool may(void *self, void *peer, enum fl_broker_right right, struct fl_slice topic)
 {
     struct conn *c = peer;
@@ -478,9 +590,10 @@ static bool may(void *self, void *peer, enum fl_broker_right right, struct fl_sl
 static void refused(void *self, void *peer, const char *what, struct fl_slice topic,
                     const char *reason)
 {
-    const struct fl_front_mqtt *m = self;
+    struct fl_front_mqtt *m = self;
     const struct conn *c = peer;
 
+    fl_meter_refused(&m->meter, reason);
     m->config.refused(m->config.self, fl_slice_str(c->device->id), what, topic, reason);
 }
 
@@ -535,11 +648,11 @@ static enum fl_error take(struct fl_front_mqtt *m, struct fl_slice device,
     if (publish->retain && publish->payload.size == 0)
         return FL_OK;
     error = take_readings(m, device, stream, publish, token, &ctx);
+    *kept = !error && publish->qos > 0 && token != 0;
     if (error) {
+        fl_meter_reading(&m->meter, error);
         m->config.refused(m->config.self, device, "reading", publish->topic, ctx.text);
         fl_broker_explain(m->broker, token, ctx.text);
-    } else {
-        *kept = publish->qos > 0 && token != 0;
     }
     return error;
 }
@@ -562,11 +675,12 @@ static enum fl_broker_verdict on_publish(void *self, void *peer,
 /* The device may have been cut off, or its profile changed, since it left its will. */
 static bool on_will(void *self, struct fl_slice identity, const struct fl_broker_publish *will)
 {
-    const struct fl_front_mqtt *m = self;
+    struct fl_front_mqtt *m = self;
     const struct fl_profile *profile = profile_of(m, identity);
     bool kept = false;
 
     if (!profile || !fl_profile_allows(profile, FL_RIGHT_PUBLISH, identity, will->topic)) {
+        m->meter.counters.refused_unauthorized++;
         m->config.refused(m->config.self, identity, "publish", will->topic, "not authorized");
         return false;
     }
@@ -600,9 +714,10 @@ static void on_close(void *self, void *peer, const char *why)
 
 static bool send_batch(void *self, uint64_t batch, struct fl_slice records)
 {
-    const struct fl_front_mqtt *m = self;
+    struct fl_front_mqtt *m = self;
     struct fl_msg msg = {.type = fl_msg_type_readings};
 
+    fl_meter_batch_sent(&m->meter, batch, fl_clock_monotonic_us());
     msg.as.readings.batch = batch | (uint64_t)m->config.worker << FL_FRONT_MQTT_BATCH_BITS;
     msg.as.readings.records = records;
     return fl_link_send(m->config.link, &msg);
@@ -622,6 +737,7 @@ static void settle(void *self, uint64_t token, enum fl_error error)
 
 void fl_front_mqtt_readings_done(struct fl_front_mqtt *mqtt, uint64_t batch, enum fl_error error)
 {
+    fl_meter_batch_done(&mqtt->meter, batch, fl_clock_monotonic_us());
     if (error)
         fl_log(FL_LOG_WARN, "readings", "the hub could not store a batch: %s",
                fl_error_words(error));
@@ -635,10 +751,7 @@ void fl_front_mqtt_room(struct fl_front_mqtt *mqtt)
 {
     FL_LIST_EACH(node, &mqtt->stalled)
     {
-        struct conn *c = fl_container_of(node, struct conn, stalled);
-
-        fl_list_remove(&c->stalled);
-        fl_stream_resume(&c->stream);
+        resume(fl_container_of(node, struct conn, stalled));
     }
 }
 
@@ -749,6 +862,7 @@ enum fl_error fl_front_mqtt_create(const struct fl_front_mqtt_config *config,
         fl_front_mqtt_free(m);
         return error;
     }
+    fl_loop_measure(m->config.loop, &m->meter.counters.round);
     *mqtt = m;
     return FL_OK;
 }
@@ -776,9 +890,13 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
          node = fl_map_next(&mqtt->devices, NULL)) {
         struct device *d = fl_container_of(node, struct device, node);
 
-        /* With its last connection the device is freed. */
-        free_conn(fl_container_of(d->conns.next, struct conn, node), "the front ends");
+        /* With its last connection the device is freed, unless it is over its rate. */
+        if (fl_list_empty(&d->conns))
+            free_device(d);
+        else
+            free_conn(fl_container_of(d->conns.next, struct conn, node), "the front ends");
     }
+    fl_loop_measure(mqtt->config.loop, NULL);
     fl_loop_stop_timer(mqtt->config.loop, &mqtt->tick);
     fl_loop_stop_timer(mqtt->config.loop, &mqtt->quiet);
     fl_mqtt_log_leave(&mqtt->log);
@@ -788,6 +906,31 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
     fl_map_free(&mqtt->devices);
     fl_mqtt_ws_room_free(&mqtt->websockets);
     free(mqtt);
+}
+
+struct fl_meter *fl_front_mqtt_meter(struct fl_front_mqtt *mqtt)
+{
+    struct fl_counters_worker *c = &mqtt->meter.counters;
+    struct fl_broker_counts counts = {0};
+
+    fl_broker_count(mqtt->broker, &counts);
+    fl_meter_sample(&mqtt->meter, &counts);
+    c->handshaking = 0;
+    FL_LIST_EACH(item, &mqtt->strangers)
+    c->handshaking++;
+    c->held = 0;
+    FL_LIST_EACH(item, &mqtt->stalled)
+    c->held++;
+    c->readings_waiting = fl_readings_uncommitted(mqtt->readings);
+    return &mqtt->meter;
+}
+
+void fl_front_mqtt_publish(struct fl_front_mqtt *mqtt, const char *topic, const char *payload)
+{
+    const struct fl_broker_publish publish = {
+        .topic = fl_slice_str(topic), .payload = fl_slice_str(payload), .retain = true};
+
+    fl_broker_publish(mqtt->broker, &publish, now(mqtt));
 }
 
 void fl_front_mqtt_hub_down(struct fl_front_mqtt *mqtt)

@@ -12,6 +12,7 @@
 
 #include "base/world.h"
 #include "front/crew.h"
+#include "front/meter.h"
 #include "front/mqtt_log.h"
 #include "front/readings.h"
 #include "front/refusals.h"
@@ -98,6 +99,11 @@ FL_MUST_USE enum fl_error fl_front_mqtt_join_log(struct fl_front_mqtt *mqtt,
 /* Ends connections with TLS 1.2 of this device (an empty name: of all) whose profile does not allow
  * it any more. */
 void fl_front_mqtt_recheck_tls(struct fl_front_mqtt *mqtt, struct fl_slice device);
+/* What it has counted, as of now. */
+struct fl_meter *fl_front_mqtt_meter(struct fl_front_mqtt *mqtt);
+
+/* A retained message of the hub's own, to whoever may see it. */
+void fl_front_mqtt_publish(struct fl_front_mqtt *mqtt, const char *topic, const char *payload);
 
 /* The process ends: what was gathered is sent. */
 void fl_front_mqtt_stop(struct fl_front_mqtt *mqtt);

@@ -67,12 +67,12 @@ void fl_refusals_message(struct fl_refusals *refusals, struct fl_slice device, c
     if (!k || refusals->kinds.count >= FL_LIMIT_REFUSALS ||
         fl_map_add(&refusals->kinds, &k->node, fl_slice(k->key, size)) != FL_OK) {
         refusals->untold++;
+        refusals->untold_ever++;
         free(k);
         return;
     }
     (void)fl_str_copy(k->reason, sizeof k->reason, reason);
-    fl_log(FL_LOG_INFO, "refused", "%.*s: %.*s: %s", FL_SLICE_ARGS(k->device),
-           FL_SLICE_ARGS(k->what), k->reason);
+    fl_log_device(FL_LOG_INFO, "refused", k->device, "%.*s: %s", FL_SLICE_ARGS(k->what), k->reason);
     if (!tell(refusals, k, 1))
         k->count++;
 }
@@ -83,11 +83,12 @@ void fl_refusals_session(struct fl_refusals *refusals, const struct fl_refused_s
 
     if (refusals->sessions >= FL_LIMIT_REFUSED_SESSIONS) {
         refusals->untold++;
+        refusals->untold_ever++;
         return;
     }
     refusals->sessions++;
-    fl_log(FL_LOG_INFO, "refused", "%s device='%.*s': %s", session->peer,
-           FL_SLICE_ARGS(session->device), session->reason);
+    fl_log_device(FL_LOG_INFO, "refused", session->device, "%s: %s", session->peer,
+                  session->reason);
     msg.as.session.device = session->device;
     msg.as.session.event = fl_slice_str("refused");
     msg.as.session.at = session->at;

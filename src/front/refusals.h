@@ -16,6 +16,7 @@ struct fl_refusals {
     struct fl_map kinds;
     uint32_t sessions; /* refused sessions told since the last tick */
     uint64_t untold;   /* since the last tick, over the bounds */
+    uint64_t untold_ever;
 };
 
 void fl_refusals_free(struct fl_refusals *refusals);

@@ -266,3 +266,16 @@ void fl_roster_free(struct fl_roster *roster)
     fl_map_free(&roster->devices);
     fl_map_free(&roster->profiles);
 }
+
+const struct fl_profile *fl_roster_next_profile(const struct fl_roster *roster,
+                                                const struct fl_profile *profile)
+{
+    const struct profile *before =
+        profile ? (const void *)((const char *)profile - offsetof(struct profile, parsed)) : NULL;
+    const struct fl_map_node *node = fl_map_next(&roster->profiles, before ? &before->node : NULL);
+
+    return node ? &((const struct profile *)(const void *)((const char *)node -
+                                                           offsetof(struct profile, node)))
+                       ->parsed
+                : NULL;
+}

@@ -60,4 +60,8 @@ bool fl_roster_admits(const struct fl_roster *roster, struct fl_slice device,
 const struct fl_profile *fl_roster_profile_of(const struct fl_roster *roster,
                                               struct fl_slice device);
 
+/* All profiles in no order: start with NULL; NULL at the end. */
+const struct fl_profile *fl_roster_next_profile(const struct fl_roster *roster,
+                                                const struct fl_profile *profile);
+
 #endif

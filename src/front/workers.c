@@ -30,13 +30,15 @@ struct fl_workers {
     bool changing;
     bool stopped;
     struct fl_deferred change_end;
+    struct fl_meter *meters; /* copies of what the others counted, one for each worker */
+    uint64_t *untold;
     struct worker workers[];
 };
 
 /* Whose thread this is. TLS tells of refusals without saying where. */
 static _Thread_local struct worker *here;
 
-enum kind { OPEN, LOG, GUEST, CHECK, CHECK_TLS, CHECKED, FRAMES, HUB_DOWN, HUB_UP, DONE, FLUSH };
+enum kind { OPEN, LOG, GUEST, CHECK, CHECK_TLS, CHECKED, METER, METERED, FRAMES, HUB_DOWN, HUB_UP, DONE, FLUSH };
 
 struct letter {
     struct fl_mail mail;
@@ -47,6 +49,7 @@ struct letter {
     uint64_t number; /* seq of a check, a batch, or which hub frames are for */
     enum fl_error error;
     bool forget;
+    unsigned seq; /* of a worker */
     struct fl_msg_applied applied;
     char device[FL_NAME_MAX + 1];
     char why[FL_LIMIT_REASON + 1];
@@ -171,6 +174,27 @@ static void on_broken(void *self, const char *words)
         worker->all->config.host.broken(worker->all->config.host.self, words);
 }
 
+/* A copy goes to the main thread; the busiest of the next second begin anew. */
+static void meter_here(struct worker *worker, struct letter *letter)
+{
+    struct fl_meter *meter = fl_front_mqtt_meter(worker->mqtt);
+
+    memcpy(letter->bytes, meter, sizeof *meter);
+    fl_heaviest_clear(&meter->by_messages);
+    fl_heaviest_clear(&meter->by_bytes);
+    letter->number = worker->refusals.untold_ever;
+    letter->forget = false;
+    letter->seq = worker->index;
+    letter->kind = METERED;
+    post(worker->all, 0, letter);
+}
+
+static void metered(struct fl_workers *w, const struct letter *letter)
+{
+    memcpy(&w->meters[letter->seq], letter->bytes, sizeof w->meters[0]);
+    w->untold[letter->seq] = letter->number;
+}
+
 static void check_here(struct worker *worker, struct letter *letter)
 {
     letter->applied.sessions_closed += fl_front_mqtt_recheck(
@@ -214,6 +238,12 @@ static void on_mail(void *self, unsigned index, struct fl_mail *mail)
         return;
     case CHECK_TLS:
         fl_front_mqtt_recheck_tls(worker->mqtt, fl_slice_str(letter->device));
+        break;
+    case METER:
+        meter_here(worker, letter);
+        return;
+    case METERED:
+        metered(w, letter);
         break;
     case CHECKED:
         checked(w, letter);
@@ -361,6 +391,19 @@ void fl_workers_check_tls(struct fl_workers *workers, struct fl_slice device)
     }
 }
 
+size_t fl_workers_meters(struct fl_workers *workers, struct fl_meter *meters[FL_LIMIT_WORKERS],
+                         uint64_t *untold)
+{
+    meters[0] = fl_front_mqtt_meter(workers->workers[0].mqtt);
+    *untold = workers->workers[0].refusals.untold_ever;
+    for (unsigned i = 1; i < workers->config.count; i++) {
+        meters[i] = &workers->meters[i];
+        *untold += workers->untold[i];
+        post(workers, i, letter_new(METER, sizeof(struct fl_meter)));
+    }
+    return workers->config.count;
+}
+
 struct fl_front_mqtt *fl_workers_main(struct fl_workers *workers)
 {
     return workers->workers[0].mqtt;
@@ -406,8 +449,16 @@ enum fl_error fl_workers_create(const struct fl_workers_config *config, struct f
                                       .self = w};
     enum fl_error error = FL_OK;
 
-    if (!w)
+    if (w) {
+        w->meters = calloc(config->count, sizeof w->meters[0]);
+        w->untold = calloc(config->count, sizeof w->untold[0]);
+    }
+    if (!w || !w->meters || !w->untold) {
+        if (w)
+            free(w->meters);
+        free(w);
         return fl_fail(ctx, FL_ENOMEM, "workers: out of memory");
+    }
     w->config = *config;
     w->change_end.run = on_change_end;
     atomic_init(&w->connections, 0);
@@ -540,5 +591,7 @@ void fl_workers_free(struct fl_workers *workers)
     }
     fl_crew_free(workers->crew);
     fl_broker_group_free(workers->group);
+    free(workers->meters);
+    free(workers->untold);
     free(workers);
 }

@@ -69,6 +69,11 @@ void fl_workers_check_tls(struct fl_workers *workers, struct fl_slice device);
 /* The main thread's own: gets who came by WebSocket. */
 struct fl_front_mqtt *fl_workers_main(struct fl_workers *workers);
 
+/* What the workers have counted, as of a moment ago: into `meters`, of which there are as many as
+ * workers; and the refusals that were not told. They hold until the next call. */
+size_t fl_workers_meters(struct fl_workers *workers, struct fl_meter *meters[FL_LIMIT_WORKERS],
+                         uint64_t *untold);
+
 /* A refusal, by whichever worker; counted and told to the hub there. */
 void fl_workers_refused(struct fl_workers *workers, const struct fl_refused_session *session);
 

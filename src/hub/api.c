@@ -289,6 +289,9 @@ static enum fl_error authenticate(struct fl_api_call *call, const struct fl_api_
     if (error != FL_OK)
         return error;
     (void)fl_str_copy(call->who, sizeof call->who, principal.name);
+    if (principal.metrics_only && call->route->access != FL_API_METRICS)
+        return fl_fail(ctx, FL_EDENIED, "the credential of %s may read metrics and nothing else",
+                       principal.name);
     if (touch)
         note_use(call, principal.name);
     return FL_OK;

@@ -68,7 +68,11 @@ struct fl_api_call {
     fl_time_t started; /* monotonic */
 };
 
-enum fl_api_access { FL_API_CREDENTIAL, FL_API_OPEN };
+enum fl_api_access {
+    FL_API_CREDENTIAL, /* an administrator's */
+    FL_API_METRICS,    /* or one that may read metrics and nothing else */
+    FL_API_OPEN
+};
 
 struct fl_api_route {
     const char *method;
@@ -77,8 +81,8 @@ struct fl_api_route {
     const char *words;
     const struct fl_api_field *query; /* NULL: takes none */
     const struct fl_api_field *body;  /* NULL: takes none */
-    const char *schema;               /* of the answer; NULL: no body, or free */
-    int status;                       /* when all is well */
+    const char *schema; /* of the answer; NULL: no body, or free; with a '/': not JSON but this */
+    int status;         /* when all is well */
     enum fl_api_access access;
     bool list; /* the answer is an array of it */
 };
@@ -136,6 +140,8 @@ void fl_api_free_readings(struct fl_hub *hub);
 /* Handlers, by file. */
 void fl_api_get_health(struct fl_api_call *call);
 void fl_api_get_openapi(struct fl_api_call *call);
+void fl_api_get_metrics(struct fl_api_call *call);
+void fl_api_get_load(struct fl_api_call *call);
 void fl_api_list_devices(struct fl_api_call *call);
 void fl_api_add_device(struct fl_api_call *call);
 void fl_api_get_device(struct fl_api_call *call);

@@ -127,7 +127,11 @@ static json_t *parameters_of(const struct fl_api_route *r)
 
 static json_t *response(const struct fl_api_route *r)
 {
-    json_t *schema = r->schema ? reference(r->schema) : json_pack("{s:s}", "type", "object");
+    bool is_text = r->schema && strchr(r->schema, '/');
+    const char *media = is_text ? r->schema : "application/json";
+    json_t *schema = r->schema && !is_text
+                         ? reference(r->schema)
+                         : json_pack("{s:s}", "type", is_text ? "string" : "object");
 
     if (r->list)
         schema = json_pack("{s:s, s:o}", "type", "array", "items", schema);
@@ -135,8 +139,8 @@ static json_t *response(const struct fl_api_route *r)
         json_decref(schema);
         return json_pack("{s:s}", "description", "Done");
     }
-    return json_pack("{s:s, s:{s:{s:o}}}", "description", r->words, "content", "application/json",
-                     "schema", schema);
+    return json_pack("{s:s, s:{s:{s:o}}}", "description", r->words, "content", media, "schema",
+                     schema);
 }
 
 static json_t *operation(const struct fl_api_route *r)

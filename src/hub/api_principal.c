@@ -7,9 +7,9 @@
 
 static bool list_principal(void *to, const struct fl_principal *p)
 {
-    return fl_api_list_add(to, json_pack("{s:s, s:o, s:o, s:o}", "name", p->name, "created",
-                                         fl_api_time(p->created), "expires",
-                                         fl_api_time(p->expires), "last_used",
+    return fl_api_list_add(to, json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", p->name, "role",
+                                         fl_principal_role(p), "created", fl_api_time(p->created),
+                                         "expires", fl_api_time(p->expires), "last_used",
                                          p->last_used ? fl_api_time(p->last_used) : json_null()));
 }
 
@@ -36,8 +36,10 @@ void fl_api_invite_principal(struct fl_api_call *call)
     if (error == FL_OK)
         error = fl_store_begin(&hub->store, &ctx);
     if (error == FL_OK) {
-        error = fl_principal_invite(&hub->store, name, (uint32_t)fl_api_int(call->body, "ttl_s", 0),
-                                    token.secret, &change, &token.expires, &ctx);
+        error = fl_principal_invite(&hub->store, name,
+                                    strcmp(fl_api_str(call->body, "role", "admin"), "metrics") == 0,
+                                    (uint32_t)fl_api_int(call->body, "ttl_s", 0), token.secret,
+                                    &change, &token.expires, &ctx);
         error = fl_store_end(&hub->store, error, &ctx);
     }
     if (error == FL_OK)

@@ -2,6 +2,8 @@
  * The table of the API: every route with what it takes, and every object with its members. */
 #include "hub/api.h"
 
+#include "codec/exposition.h"
+
 static const char *const device_states[] = {"expected", "active", "quarantined", "retired", NULL};
 static const char *const postures[] = {"ok",       "quarantined", "revoked", "expired",
                                        "expected", "retired",     NULL};
@@ -15,6 +17,7 @@ static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const reading_states[] = {"erased", "damaged", NULL};
 static const char *const key_states[] = {"none", "made", "erasing", NULL};
 static const char *const orders[] = {"asc", "desc", NULL};
+static const char *const roles[] = {"admin", "metrics", NULL};
 static const char *const health_states[] = {"ok", "degraded", NULL};
 
 #define REQUIRED .required = true
@@ -100,7 +103,13 @@ static const struct fl_api_field action_query[] = {
 static const struct fl_api_field audit_query[] = {
     {.name = "after", .type = FL_API_INTEGER, .max = INT64_MAX}, LIMIT(FL_LIMIT_PAGE), END};
 static const struct fl_api_field invite_body[] = {
-    {.name = "name", .type = FL_API_NAME, REQUIRED}, TTL, END};
+    {.name = "name", .type = FL_API_NAME, REQUIRED},
+    {.name = "role",
+     .type = FL_API_STRING,
+     .values = roles,
+     .words = "metrics: may read metrics and nothing else; admin when absent"},
+    TTL,
+    END};
 static const struct fl_api_field claim_body[] = {
     {.name = "token", .type = FL_API_STRING, REQUIRED, .max = FL_LIMIT_TOKEN_TEXT},
     {.name = "name", .type = FL_API_NAME, REQUIRED},
@@ -114,6 +123,23 @@ static const struct fl_api_field health_fields[] = {
     {.name = "devices", .type = FL_API_INTEGER, REQUIRED},
     {.name = "connected", .type = FL_API_INTEGER, REQUIRED},
     {.name = "uptime_s", .type = FL_API_INTEGER, REQUIRED},
+    END};
+static const struct fl_api_field load_fields[] = {
+    {.name = "at", .type = FL_API_TIME, REQUIRED},
+    {.name = "version", .type = FL_API_STRING, REQUIRED},
+    {.name = "uptime_ms", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "connected", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "commits", .type = FL_API_OBJECT, REQUIRED, .words = "a histogram, in microseconds"},
+    {.name = "commits_failed", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "readings", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "front", .type = FL_API_OBJECT, REQUIRED, .nullable = true},
+    {.name = "processes", .type = FL_API_OBJECTS, REQUIRED, .schema = "Process"},
+    END};
+static const struct fl_api_field process_fields[] = {
+    {.name = "name", .type = FL_API_STRING, REQUIRED},
+    {.name = "up", .type = FL_API_BOOLEAN, REQUIRED},
+    {.name = "cpu_us", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "resident_bytes", .type = FL_API_INTEGER, REQUIRED},
     END};
 static const struct fl_api_field credential_fields[] = {
     {.name = "serial", .type = FL_API_STRING, REQUIRED},
@@ -277,6 +303,7 @@ static const struct fl_api_field verdict_fields[] = {
     END};
 static const struct fl_api_field principal_fields[] = {
     {.name = "name", .type = FL_API_NAME, REQUIRED},
+    {.name = "role", .type = FL_API_STRING, REQUIRED, .values = roles},
     {.name = "created", .type = FL_API_TIME, REQUIRED},
     {.name = "expires", .type = FL_API_TIME, REQUIRED},
     {.name = "last_used", .type = FL_API_TIME, REQUIRED, .nullable = true},
@@ -300,6 +327,8 @@ static const struct fl_api_field problem_fields[] = {
 
 const struct fl_api_schema fl_api_schemas[] = {
     {"Health", health_fields},
+    {"Load", load_fields},
+    {"Process", process_fields},
     {"Credential", credential_fields},
     {"Device", device_fields},
     {"NewDevice", new_device_fields},
@@ -330,6 +359,10 @@ const struct fl_api_route fl_api_routes[] = {
      FL_API_OPEN, false},
     {"GET", "/api/openapi.json", fl_api_get_openapi, "This document", NULL, NULL, NULL, 200,
      FL_API_OPEN, false},
+    {"GET", "/metrics", fl_api_get_metrics, "Everything that is counted, for Prometheus", NULL,
+     NULL, FL_EXPOSITION_TYPE, 200, FL_API_METRICS, false},
+    {"GET", API "/load", fl_api_get_load, "What the hub is doing: counters since the start", NULL,
+     NULL, "Load", 200, FL_API_METRICS, false},
     {"GET", API "/devices", fl_api_list_devices, "Devices, by id", device_query, NULL, "Device",
      200, FL_API_CREDENTIAL, true},
     {"POST", API "/devices", fl_api_add_device, "Expect a new device and make its enrolment token",

@@ -26,6 +26,7 @@ static const struct fl_conf_rule rules[] = {
     {"workers", 1, 1, FL_CONF_NO_BLOCK, false, false, "workers auto  or  workers 1..64"},
     {"durability", 1, 1, FL_CONF_NO_BLOCK, false, false, "durability os|disk"},
     {"log-size", 1, 1, FL_CONF_NO_BLOCK, false, false, "log-size MEBIBYTES"},
+    {"log-format", 1, 1, FL_CONF_NO_BLOCK, false, false, "log-format text|json"},
     {NULL, 0, 0, FL_CONF_NO_BLOCK, false, false, NULL},
 };
 
@@ -174,6 +175,15 @@ static enum fl_error read_broker(const struct fl_conf *conf, struct fl_hub_confi
     return error;
 }
 
+static enum fl_error read_log_format(const struct fl_conf *conf, const struct fl_conf_node *node,
+                                     struct fl_hub_config *config, struct fl_context *ctx)
+{
+    if (node && (node->words[1].text.size == 0 ||
+                 !fl_role_log_format(node->words[1].text, &config->log_format)))
+        return fl_conf_fail(conf, node, 1, ctx, "unknown format: write text or json");
+    return FL_OK;
+}
+
 /* Two listeners cannot share an address and a port. */
 static enum fl_error check_ports(const struct fl_conf *conf, const struct fl_hub_config *config,
                                  struct fl_context *ctx)
@@ -214,6 +224,8 @@ enum fl_error fl_hub_config_parse(struct fl_slice text, const char *name,
         error = read_workers(&conf, fl_conf_find(conf.root, "workers"), config, ctx);
     if (error == FL_OK)
         error = read_broker(&conf, config, ctx);
+    if (error == FL_OK)
+        error = read_log_format(&conf, fl_conf_find(conf.root, "log-format"), config, ctx);
     if (error == FL_OK)
         error = check_ports(&conf, config, ctx);
     fl_conf_free(&conf);

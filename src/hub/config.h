@@ -28,6 +28,7 @@ struct fl_hub_config {
     unsigned workers;   /* threads of the front, 1 to FL_LIMIT_WORKERS; `auto` is counted here */
     bool durable_os;    /* acknowledge what the kernel has, not only what the disk has */
     uint64_t log_bytes; /* of the broker's log, at most */
+    enum fl_log_format log_format;
 };
 
 /* `name` is the file's name for messages. */

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TAG "control"
@@ -89,6 +90,26 @@ static void answer(void *self, struct fl_api_caller caller, int status, const ch
     (void)to_front(self, &msg);
 }
 
+static uint64_t size_of(const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 && info.st_size > 0 ? (uint64_t)info.st_size : 0;
+}
+
+/* The database and its write-ahead log. */
+static uint64_t store_bytes(void *self)
+{
+    const struct control *c = self;
+    char path[4300];
+    uint64_t size = 0;
+
+    (void)snprintf(path, sizeof path, "%s/state/hub.db", c->dir);
+    size = size_of(path);
+    (void)snprintf(path, sizeof path, "%s/state/hub.db-wal", c->dir);
+    return size + size_of(path);
+}
+
 /* --- time --- */
 
 static void arm(struct control *c, fl_time_t in_ms)
@@ -106,7 +127,7 @@ static void stir(struct control *c)
 {
     const struct fl_hub *hub = &c->hub;
 
-    if (hub->in_snapshot || hub->verify_count)
+    if (hub->in_snapshot || hub->verify_count || hub->metrics.under_way)
         arm(c, 1);
     else if (fl_hub_is_waiting(hub))
         arm(c, 50);
@@ -263,6 +284,7 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
                                .to_signer = to_signer,
                                .front_unsent = front_unsent,
                                .answer = answer,
+                               .store_bytes = store_bytes,
                                .self = c};
     struct fl_hub_config config = {0};
     struct fl_store store = {0};
@@ -285,6 +307,7 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
         return error;
     fl_hub_init(&c->hub, store, fl_clock_system(), fl_random_system(), &host, &config, &c->keys);
     c->started = true;
+    fl_loop_measure(loop, &c->hub.metrics.rounds);
     fl_control_load_first_admin(dir, &c->hub.store, fl_hub_now(&c->hub));
     fl_control_load_profiles(dir, &c->hub.store, &c->keys, fl_hub_now(&c->hub));
     arm(c, 1);
@@ -304,6 +327,7 @@ static void end(void *self)
 {
     struct control *c = self;
 
+    fl_loop_measure(c->loop, NULL);
     fl_http_server_close(c->local);
     fl_channel_close(c->front);
     fl_channel_close(c->signer);

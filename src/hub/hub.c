@@ -53,6 +53,7 @@ void fl_hub_free(struct fl_hub *hub)
     fl_hub_forget_batches(hub);
     fl_keyring_free(&hub->keyring);
     fl_hub_sweep_free(hub);
+    fl_metrics_free(&hub->metrics);
     fl_enrolment_free(&hub->enrolment);
     fl_session_table_free(&hub->sessions);
     fl_buffer_free(&hub->issuing);
@@ -87,6 +88,7 @@ void fl_hub_front_down(struct fl_hub *hub)
     fl_hub_forget_batches(hub);
     fl_api_forget_readings(hub);
     fl_hub_forget_erasers(hub);
+    fl_metrics_front_gone(&hub->metrics);
     fl_session_all_gone(&hub->sessions, fl_hub_now(hub));
     fl_hub_orphan_signs(hub);
     fl_hub_tick_waits(hub, true);
@@ -103,6 +105,7 @@ void fl_hub_signer_up(struct fl_hub *hub)
 void fl_hub_signer_down(struct fl_hub *hub)
 {
     hub->signer_up = false;
+    hub->metrics.has_signer_usage = false;
     fl_hub_tick_signs(hub, true);
     fl_hub_tick_keys(hub, true);
     fl_hub_tick_erases(hub, true);
@@ -126,6 +129,12 @@ static void signer_hello(struct fl_hub *hub, const struct fl_msg_signer_hello *h
     fl_hub_start_snapshot(hub);
 }
 
+void fl_hub_take_usage(const struct fl_msg_usage *msg, struct fl_usage *usage, bool *has)
+{
+    *usage = (struct fl_usage){.cpu_us = msg->cpu_us, .resident_bytes = msg->resident_bytes};
+    *has = true;
+}
+
 void fl_hub_from_signer(struct fl_hub *hub, const struct fl_msg *msg)
 {
     if (msg->type == fl_msg_type_signer_hello)
@@ -134,6 +143,9 @@ void fl_hub_from_signer(struct fl_hub *hub, const struct fl_msg *msg)
         fl_hub_sign_result(hub, &msg->as.sign_result);
     else if (msg->type == fl_msg_type_data_key_result)
         fl_hub_key_result(hub, &msg->as.data_key_result);
+    else if (msg->type == fl_msg_type_usage)
+        fl_hub_take_usage(&msg->as.usage, &hub->metrics.signer_usage,
+                          &hub->metrics.has_signer_usage);
     else
         fl_log(FL_LOG_WARN, TAG, "the signer sent '%s'", fl_msg_name(msg->type));
 }
@@ -160,7 +172,7 @@ bool fl_hub_push_device(struct fl_hub *hub, const struct fl_device *device, uint
         return false;
     if (fl_posture_of(&hub->store, device, fl_hub_now(hub), &posture, &ctx) != FL_OK) {
         /* When in doubt the device stays out. */
-        fl_log(FL_LOG_ERROR, TAG, "posture of %s: %s", device->id, ctx.text);
+        fl_log_device(FL_LOG_ERROR, TAG, fl_slice_str(device->id), "posture: %s", ctx.text);
         posture = (struct fl_posture){0};
         (void)fl_str_copy(posture.reason, sizeof posture.reason, "its records cannot be read");
     }
@@ -310,6 +322,7 @@ fl_time_t fl_hub_tick(struct fl_hub *hub)
     more = fl_hub_sweep(hub);
     more = fl_api_tick_verifies(hub) || more;
     more = fl_hub_pump_snapshot(hub) || more;
+    more = fl_metrics_tick(hub) || more;
     if (more)
         return TICK_NOW_MS;
     return fl_hub_is_waiting(hub) ? TICK_BUSY_MS : TICK_MS;

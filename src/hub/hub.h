@@ -12,6 +12,7 @@
 #include "codec/msg.h"
 #include "hub/config.h"
 #include "hub/keyring.h"
+#include "hub/metrics.h"
 #include "hub/session_table.h"
 #include "service/action.h"
 #include "service/enrolment.h"
@@ -35,6 +36,7 @@ struct fl_hub_host {
     /* `content_type` NULL: no body. */
     void (*answer)(void *self, struct fl_api_caller caller, int status, const char *content_type,
                    struct fl_slice body);
+    uint64_t (*store_bytes)(void *self); /* on disk; may be NULL */
     void *self;
 };
 
@@ -103,6 +105,7 @@ struct fl_hub {
     const struct fl_profile_keys *profile_keys;
     fl_time_t started; /* monotonic */
 
+    struct fl_metrics metrics;
     struct fl_enrolment enrolment;
     struct fl_session_table sessions;
     struct fl_buffer issuing; /* certificates, from the signer; empty until it said hello */
@@ -127,6 +130,7 @@ struct fl_hub {
 
     struct fl_buffer batches; /* READINGS frames of this round: u64 batch, u32 size, records */
     size_t batch_count;
+    uint64_t batch_readings; /* in them */
     uint64_t keys_dropped;  /* by the keyring, when the first of them came */
     struct fl_list waiting; /* batches whose keys are asked for */
     size_t waiting_count;
@@ -189,6 +193,8 @@ void fl_hub_tick_waits(struct fl_hub *hub, bool front_gone);
 /* Writes down that something was refused, within the device's allowance. `detail` is taken over. */
 void fl_hub_audit_refusal(struct fl_hub *hub, struct fl_slice device, const char *what,
                           json_t *detail);
+
+void fl_hub_take_usage(const struct fl_msg_usage *msg, struct fl_usage *usage, bool *has);
 
 void fl_hub_enrol(struct fl_hub *hub, const struct fl_msg_enrol *request);
 void fl_hub_server_csr(struct fl_hub *hub, const struct fl_msg_server_csr *request);

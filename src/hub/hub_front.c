@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "hub/api.h"
+#include "io/clock.h"
 #include "service/audit.h"
 
 #include <stdio.h>
@@ -74,14 +75,19 @@ static void session_event(struct fl_hub *hub, const struct fl_msg_session *event
         fl_session_connected(&hub->sessions, session, event->peer, event->at);
     else if (fl_slice_is(event->event, "disconnected"))
         fl_session_disconnected(&hub->sessions, session, event->at);
-    fl_log(FL_LOG_DEBUG, TAG, "device %s %.*s", session->device, FL_SLICE_ARGS(event->event));
+    fl_log_device(FL_LOG_DEBUG, TAG, fl_slice_str(session->device), "%.*s",
+                  FL_SLICE_ARGS(event->event));
 }
 
 static void refused(struct fl_hub *hub, const struct fl_msg_refused *event)
 {
     char what[32];
 
-    (void)snprintf(what, sizeof what, "%.*s.refused", FL_SLICE_ARGS(event->what));
+    /* Over its rate nothing was refused: it had to wait. */
+    if (fl_slice_is(event->what, "rate"))
+        (void)fl_str_copy(what, sizeof what, "rate.limited");
+    else
+        (void)snprintf(what, sizeof what, "%.*s.refused", FL_SLICE_ARGS(event->what));
     fl_hub_audit_refusal(hub, event->device, what,
                          json_pack("{s:o, s:o, s:I}", "topic", text_of(event->topic), "reason",
                                    text_of(event->reason), "count", (json_int_t)event->count));
@@ -125,6 +131,14 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
     case fl_msg_type_api_request:
         api_request(hub, &msg->as.api_request);
         break;
+    case fl_msg_type_counters:
+        if (fl_metrics_counters(&hub->metrics, &msg->as.counters, fl_clock_monotonic(hub->clock)) !=
+            FL_OK)
+            fl_log(FL_LOG_WARN, TAG, "the front's counters cannot be read");
+        break;
+    case fl_msg_type_usage:
+        fl_hub_take_usage(&msg->as.usage, &hub->metrics.front_usage, &hub->metrics.has_front_usage);
+        break;
     case fl_msg_type_start:
     case fl_msg_type_channel:
     case fl_msg_type_listen:
@@ -139,6 +153,7 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
     case fl_msg_type_enrol_result:
     case fl_msg_type_readings_done:
     case fl_msg_type_api_response:
+    case fl_msg_type_usage_ask:
     case fl_msg_type_signer_hello:
     case fl_msg_type_sign:
     case fl_msg_type_sign_result:

@@ -4,6 +4,7 @@
 #include "hub/hub.h"
 
 #include "base/log.h"
+#include "io/clock.h"
 #include "service/telemetry.h"
 
 #include <stdlib.h>
@@ -96,6 +97,7 @@ static enum fl_error seal_one(void *to, struct fl_reading *reading, uint8_t *sea
 
 static enum fl_error gather(struct fl_hub *hub, uint64_t batch, struct fl_slice records)
 {
+    size_t count = 0;
     uint32_t size = (uint32_t)records.size;
 
     if (hub->batches.size == 0)
@@ -108,6 +110,8 @@ static enum fl_error gather(struct fl_hub *hub, uint64_t batch, struct fl_slice 
     (void)fl_buffer_append(&hub->batches, &size, sizeof size);
     (void)fl_buffer_append_slice(&hub->batches, records);
     hub->batch_count++;
+    if (fl_telemetry_check(records, &count, NULL) == FL_OK)
+        hub->batch_readings += count;
     if (fl_buffer_slice(&hub->batches).size > FLUSH_BYTES)
         fl_hub_flush(hub);
     return FL_OK;
@@ -244,17 +248,22 @@ void fl_hub_flush(struct fl_hub *hub)
     struct fl_slice in = fl_buffer_slice(&hub->batches);
     struct fl_slice records = {0};
     uint64_t batch = 0;
+    uint64_t began_us = fl_clock_monotonic_us();
     struct fl_context ctx = {0};
     enum fl_error error = FL_OK;
 
     if (in.size == 0)
         return;
     error = store_batches(hub, in, &ctx);
-    if (error != FL_OK)
+    if (error != FL_OK) {
+        hub->metrics.commits_failed++;
         fl_log(FL_LOG_ERROR, TAG, "readings cannot be stored: %s", ctx.text);
-    else
+    } else {
+        hub->metrics.readings += hub->batch_readings;
+        fl_histogram_count(&hub->metrics.commits, fl_clock_monotonic_us() - began_us);
         fl_log(FL_LOG_DEBUG, TAG, "one commit: %zu batches, %zu octets of readings",
                hub->batch_count, in.size);
+    }
     while (next_batch(&in, &batch, &records)) {
         if (error == FL_OK && !has_keys(hub, records))
             readings_done(hub, batch, FL_EBUSY, "a device's key went away");
@@ -263,4 +272,5 @@ void fl_hub_flush(struct fl_hub *hub)
     }
     fl_buffer_clear(&hub->batches);
     hub->batch_count = 0;
+    hub->batch_readings = 0;
 }

@@ -222,7 +222,7 @@ static void device_issued(struct fl_hub *hub, struct fl_hub_sign *sign,
         v.certificate = fl_slice(NULL, 0);
         v.detail = ctx.text;
     } else {
-        fl_log(FL_LOG_INFO, TAG, "device %s has certificate %s", device.id, c.serial);
+        fl_log_device(FL_LOG_INFO, TAG, fl_slice_str(device.id), "has certificate %s", c.serial);
         /* Before the answer, so that the device can connect as soon as it has it. */
         (void)fl_hub_push_device(hub, &device, ++hub->last_seq);
     }

@@ -317,6 +317,7 @@ static void start(struct process *process)
     msg.as.start.dir = fl_slice_str(p->dir);
     msg.as.start.log_level = fl_slice_str(fl_role_log_level_name(p->config.log));
     msg.as.start.workers = p->config.workers;
+    msg.as.start.log_format = fl_slice_str(fl_role_log_format_name(p->config.log_format));
     tell(process, &msg, -1);
     hand_out_listeners(process);
     hand_out_channels(process);
@@ -522,6 +523,7 @@ enum fl_error fl_hub_run(const char *dir, struct fl_context *ctx)
     if (error != FL_OK)
         goto out;
     fl_log_init("hub", p->config.log);
+    fl_log_set_format(p->config.log_format);
     harden();
     error = fl_hub_dir_lock(p->dir, &lock, ctx);
     if (error == FL_OK)

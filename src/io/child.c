@@ -6,6 +6,7 @@
 #include "io/clock.h"
 #include "io/role.h"
 #include "io/sandbox.h"
+#include "io/usage.h"
 
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
@@ -95,6 +96,7 @@ static enum fl_error start(struct fl_child *c, const struct fl_msg_start *msg,
 {
     char dir[4097];
     enum fl_log_level level = FL_LOG_INFO;
+    enum fl_log_format format = FL_LOG_TEXT;
     enum fl_error error = FL_OK;
 
     if (c->started)
@@ -106,7 +108,11 @@ static enum fl_error start(struct fl_child *c, const struct fl_msg_start *msg,
     if (msg->workers < 1 || msg->workers > FL_LIMIT_WORKERS)
         return fl_fail(ctx, FL_EINVAL, "%u workers", msg->workers);
     c->workers = msg->workers;
+    if (!fl_role_log_format(msg->log_format, &format))
+        return fl_fail(ctx, FL_EINVAL, "unknown log format");
     fl_log_init(c->role->name, level);
+    fl_log_set_format(format);
+    fl_usage_open();
     error = fl_role_sandbox(c->role, dir, sizeof dir, ctx);
     if (error != FL_OK)
         return error;

@@ -15,6 +15,14 @@ static fl_time_t read_clock(clockid_t id)
     return (fl_time_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+uint64_t fl_clock_monotonic_us(void)
+{
+    struct timespec t = {0};
+
+    fl_assert(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 static fl_time_t system_now(void *self)
 {
     (void)self;

@@ -10,6 +10,9 @@
 
 const struct fl_clock *fl_clock_system(void);
 
+/* Monotonic microseconds, to measure how long something takes. */
+uint64_t fl_clock_monotonic_us(void);
+
 /* getrandom(2): waits until the kernel's generator is seeded; a process that cannot get random
  * bytes ends, because nothing it would do without them is safe. */
 const struct fl_random *fl_random_system(void);

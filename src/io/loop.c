@@ -32,6 +32,7 @@ struct fl_loop {
     struct fl_heap timers;
     struct fl_list deferred;
     struct fl_loop_guard guard;
+    struct fl_histogram *rounds; /* where they are counted, or NULL */
     struct {
         struct fl_watch watch;
         void (*caught)(void *self, int signal);
@@ -245,14 +246,21 @@ static int wait_time(const struct fl_loop *loop, fl_time_t wait_ms)
     return wait_ms > INT_MAX ? INT_MAX : (int)wait_ms;
 }
 
+void fl_loop_measure(struct fl_loop *loop, struct fl_histogram *rounds)
+{
+    loop->rounds = rounds;
+}
+
 enum fl_error fl_loop_round(struct fl_loop *loop, fl_time_t wait_ms, struct fl_context *ctx)
 {
     struct epoll_event events[EVENTS_PER_ROUND];
     int count = 0;
+    uint64_t woke_us = 0;
 
     if (loop->guard.leave && !loop->guard.leave(loop->guard.self))
         wait_ms = 0;
     count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, wait_time(loop, wait_ms));
+    woke_us = loop->rounds ? fl_clock_monotonic_us() : 0;
 
     if (count < 0 && errno != EINTR)
         return fl_fail(ctx, FL_EIO, "loop: epoll: %s", strerror(errno));
@@ -263,6 +271,8 @@ enum fl_error fl_loop_round(struct fl_loop *loop, fl_time_t wait_ms, struct fl_c
         deliver(loop, &events[i]);
     fire_timers(loop);
     run_deferred(loop);
+    if (loop->rounds && woke_us)
+        fl_histogram_count(loop->rounds, fl_clock_monotonic_us() - woke_us);
     return FL_OK;
 }
 

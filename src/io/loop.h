@@ -9,6 +9,7 @@
 #define FL_IO_LOOP_H
 
 #include "base/heap.h"
+#include "base/histogram.h"
 #include "base/list.h"
 
 #include <stdbool.h>
@@ -65,6 +66,10 @@ struct fl_loop_guard {
 void fl_loop_set_guard(struct fl_loop *loop, const struct fl_loop_guard *guard);
 
 fl_time_t fl_loop_now(const struct fl_loop *loop); /* monotonic ms of this round */
+
+/* From now on the time of each round, from waking up to waiting again, is counted in `rounds`,
+ * which is the caller's. NULL: not any more. */
+void fl_loop_measure(struct fl_loop *loop, struct fl_histogram *rounds);
 
 /* Signals as events: blocks them and calls back in the loop. At most one call per loop. */
 FL_MUST_USE enum fl_error fl_loop_signals(struct fl_loop *loop, const int *signals, size_t count,

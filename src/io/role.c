@@ -50,6 +50,17 @@ bool fl_role_log_level(struct fl_slice name, enum fl_log_level *level)
     return false;
 }
 
+const char *fl_role_log_format_name(enum fl_log_format format)
+{
+    return format == FL_LOG_JSON ? "json" : "text";
+}
+
+bool fl_role_log_format(struct fl_slice name, enum fl_log_format *format)
+{
+    *format = fl_slice_is(name, "json") ? FL_LOG_JSON : FL_LOG_TEXT;
+    return name.size == 0 || fl_slice_is(name, "json") || fl_slice_is(name, "text");
+}
+
 /* --- what each may touch --- */
 
 struct part {

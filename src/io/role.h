@@ -30,6 +30,9 @@ const struct fl_role *fl_role_of(enum fl_msg_from from);     /* never NULL for a
 const struct fl_role *fl_role_named(struct fl_slice peer);   /* NULL: unknown */
 const char *fl_role_log_level_name(enum fl_log_level level); /* "info" */
 bool fl_role_log_level(struct fl_slice name, enum fl_log_level *level);
+const char *fl_role_log_format_name(enum fl_log_format format); /* "text" */
+/* Nothing is "text" too. */
+bool fl_role_log_format(struct fl_slice name, enum fl_log_format *format);
 
 /* Enters the role's sandbox; `dir` (of `size` bytes) becomes the hub directory as it is seen from
  * inside. */

@@ -117,9 +117,12 @@ static void shake_hands(struct fl_stream *s)
     if (wants_more(s, result, errno))
         return;
     (void)failure(s, result, errno, &ctx);
-    if (!fl_tls_refused(s->ssl, s->peer, &ctx))
+    if (fl_tls_refused(s->ssl, s->peer, &ctx)) {
+        lose(s, FL_EDENIED, ctx.text);
+    } else {
         log_failure(s, ctx.text);
-    lose(s, FL_EAUTH, ctx.text);
+        lose(s, FL_EAUTH, ctx.text);
+    }
 }
 
 /* --- reading --- */

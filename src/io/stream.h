@@ -27,7 +27,8 @@ struct fl_stream_handler {
     /* After fl_stream_write gave FL_EMORE: there is room again. */
     void (*writable)(struct fl_stream *stream);
     /* Closed by the other side, failed, refused or too slow in its handshake. The owner calls
-     * fl_stream_close. FL_ECLOSED: an orderly end. */
+     * fl_stream_close. FL_ECLOSED: an orderly end; of a handshake: FL_EDENIED (the certificate, or
+     * that there was none), FL_ETIMEOUT, FL_EAUTH. */
     void (*lost)(struct fl_stream *stream, enum fl_error error, const char *why);
 };
 

@@ -181,3 +181,11 @@ enum fl_error fl_audit_check_step(const struct fl_store *store, uint32_t records
         (void)broken(check, "missing: the log is shorter than its head says");
     return FL_OK;
 }
+
+enum fl_error fl_audit_count(const struct fl_store *store, uint64_t *records,
+                             struct fl_context *ctx)
+{
+    char hash[FL_AUDIT_HASH_TEXT];
+
+    return read_head(store, records, hash, ctx);
+}

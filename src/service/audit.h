@@ -25,6 +25,10 @@ FL_MUST_USE enum fl_error fl_audit_append(const struct fl_store *store,
                                           const struct fl_audit_entry *entry,
                                           struct fl_context *ctx);
 
+/* How many records there are. */
+FL_MUST_USE enum fl_error fl_audit_count(const struct fl_store *store, uint64_t *records,
+                                         struct fl_context *ctx);
+
 /* A check of the whole chain in steps, so that a long log holds nothing up. Start from zero. */
 struct fl_audit_check {
     uint64_t records; /* found to be good */

@@ -277,10 +277,17 @@ void fl_broker_receive(struct fl_broker_conn *conn, struct fl_slice bytes, fl_ti
     struct fl_mqtt_packet packet;
     uint64_t promises = broker->keep.promises;
     size_t said_before = conn->mqtt.out.size;
+    enum fl_error error = FL_EMORE;
 
     fl_broker_enter(broker);
-    while (!conn->answer && fl_mqtt_session_receive(&conn->mqtt, &left, now, &packet) == FL_OK)
+    while (!conn->answer) {
+        error = fl_mqtt_session_receive(&conn->mqtt, &left, now, &packet);
+        if (error)
+            break;
         fl_broker_handle(conn, &packet, now);
+    }
+    if (error && error != FL_EMORE && error != FL_EBUSY && error != FL_ECLOSED)
+        broker->counts.violations++;
     if (conn->answer)
         conn->mqtt.held = true;
     *taken = conn->mqtt.phase == FL_MQTT_ENDED ? bytes.size : bytes.size - left.size;
@@ -536,4 +543,15 @@ void fl_broker_count(const struct fl_broker *broker, struct fl_broker_counts *co
 {
     *counts = broker->counts;
     counts->retained = fl_broker_retained_count(broker);
+    counts->retained_bytes = fl_broker_retained_bytes(broker);
+    for (unsigned i = 1; i < FL_BROKER_QUEUE_CLASSES; i++)
+        if (broker->queues[i])
+            counts->queue_largest = (1U << i) - 1;
+}
+
+uint64_t fl_broker_received(const struct fl_broker *broker)
+{
+    const uint64_t *by_qos = broker->counts.received;
+
+    return by_qos[0] + by_qos[1] + by_qos[2];
 }

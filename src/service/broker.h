@@ -173,12 +173,20 @@ struct fl_broker_counts {
     uint64_t sessions;
     uint64_t subscriptions;
     uint64_t retained;
-    uint64_t received; /* PUBLISH packets, since the start */
-    uint64_t delivered;
-    uint64_t refused;
-    uint64_t dropped; /* queue full, QoS 0 first */
-    uint64_t kept;    /* records written to the log */
+    uint64_t retained_bytes;
+    uint64_t received[3]; /* PUBLISH packets by QoS, since the start */
+    uint64_t delivered[3];
+    uint64_t refused;     /* deliveries too */
+    uint64_t undelivered; /* deliveries that were refused */
+    uint64_t dropped;     /* queue full, QoS 0 first */
+    uint64_t violations;  /* connections ended for what they sent */
+    uint64_t queued;      /* messages that wait in the queues of sessions */
+    uint64_t queued_bytes;
+    uint64_t queue_largest; /* rounded up to a power of two less one */
+    uint64_t kept;          /* records written to the log */
 };
 void fl_broker_count(const struct fl_broker *broker, struct fl_broker_counts *counts);
+/* PUBLISH packets of any QoS since the start. */
+uint64_t fl_broker_received(const struct fl_broker *broker);
 
 #endif

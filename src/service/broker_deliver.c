@@ -1,9 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/broker_internal.h"
 
+static unsigned class_of(uint32_t count)
+{
+    return 32U - (unsigned)__builtin_clz(count);
+}
+
+/* The queue of a session grew or shrank: it had `before` messages. */
+void fl_broker_count_waiting(struct fl_broker *broker, const struct fl_broker_session *session,
+                          uint32_t before, size_t bytes_before)
+{
+    if (before)
+        broker->queues[class_of(before)]--;
+    if (session->waiting.count)
+        broker->queues[class_of(session->waiting.count)]++;
+    broker->counts.queued += session->waiting.count - (uint64_t)before;
+    broker->counts.queued_bytes += session->waiting_bytes - (uint64_t)bytes_before;
+}
+
 /* Removes the waiting entry at `index`; what it refers to must have been moved or freed. */
-static void waiting_remove(struct fl_broker_session *session, uint32_t index, size_t bytes,
-                           uint8_t qos)
+static void waiting_remove(struct fl_broker *broker, struct fl_broker_session *session,
+                           uint32_t index, size_t bytes, uint8_t qos)
 {
     struct fl_broker_queue *queue = &session->waiting;
 
@@ -12,6 +29,7 @@ static void waiting_remove(struct fl_broker_session *session, uint32_t index, si
     for (; index > 0; index--)
         *fl_broker_entry_at(queue, index) = *fl_broker_entry_at(queue, index - 1);
     fl_broker_queue_drop_first(queue);
+    fl_broker_count_waiting(broker, session, queue->count + 1, session->waiting_bytes + bytes);
 }
 
 /* QoS 0 goes first: it promised nothing. */
@@ -24,7 +42,7 @@ static bool drop_waiting_qos0(struct fl_broker *broker, struct fl_broker_session
         if (entry->qos == 0) {
             size_t bytes = fl_broker_entry_cost(entry);
             fl_broker_entry_free(entry);
-            waiting_remove(session, i, bytes, 0);
+            waiting_remove(broker, session, i, bytes, 0);
             broker->counts.dropped++;
             return true;
         }
@@ -45,6 +63,7 @@ static void wait(struct fl_broker *broker, struct fl_broker_session *session,
         goto drop;
     session->waiting_bytes += bytes;
     session->waiting_qos0 += entry->qos == 0;
+    fl_broker_count_waiting(broker, session, session->waiting.count - 1, session->waiting_bytes - bytes);
     return;
 drop:
     broker->counts.dropped++;
@@ -96,6 +115,7 @@ static bool write_entry(struct fl_broker_session *session, const struct fl_broke
     if (!broker->host.may(broker->host.self, conn->peer, FL_BROKER_RECEIVE,
                           packet.as.publish.topic)) {
         broker->counts.refused++;
+        broker->counts.undelivered++;
         return false;
     }
     packet.as.publish.payload = fl_broker_message_payload(message);
@@ -120,7 +140,7 @@ static bool write_entry(struct fl_broker_session *session, const struct fl_broke
     }
     if (entry->qos == 2 && session->log_id)
         fl_broker_hold_exact(conn, said_before);
-    broker->counts.delivered++;
+    broker->counts.delivered[entry->qos]++;
     fl_broker_touch(conn);
     return true;
 }
@@ -208,7 +228,7 @@ void fl_broker_pump(struct fl_broker_session *session, fl_time_t now)
         struct fl_broker_entry entry = *fl_broker_entry_at(&session->waiting, 0);
         if (entry.qos && !window_is_open(session, entry.message))
             return;
-        waiting_remove(session, 0, fl_broker_entry_cost(&entry), entry.qos);
+        waiting_remove(session->conn->broker, session, 0, fl_broker_entry_cost(&entry), entry.qos);
         send_entry(session, &entry, now);
     }
 }
@@ -378,6 +398,18 @@ static void pass_on(struct fl_broker *broker, const struct fl_broker_session *se
     fl_broker_entry_free(&moved);
 }
 
+/* The queue itself is the caller's now, or gone. */
+static void forget_waiting(struct fl_broker *broker, struct fl_broker_session *session)
+{
+    uint32_t count = session->waiting.count;
+    size_t bytes = session->waiting_bytes;
+
+    session->waiting = (struct fl_broker_queue){0};
+    session->waiting_bytes = 0;
+    session->waiting_qos0 = 0;
+    fl_broker_count_waiting(broker, session, count, bytes);
+}
+
 void fl_broker_delivery_reclaim(struct fl_broker *broker, struct fl_broker_session *session,
                                 bool all, fl_time_t now)
 {
@@ -392,9 +424,7 @@ void fl_broker_delivery_reclaim(struct fl_broker *broker, struct fl_broker_sessi
             pass_on(broker, session, entry, now);
     }
     fl_broker_window_advance(session);
-    session->waiting = (struct fl_broker_queue){0};
-    session->waiting_bytes = 0;
-    session->waiting_qos0 = 0;
+    forget_waiting(broker, session);
     while (waiting.count) {
         struct fl_broker_entry *entry = fl_broker_entry_at(&waiting, 0);
         if (entry->share && (entry->share->members || (all && broker->remote)))
@@ -405,8 +435,11 @@ void fl_broker_delivery_reclaim(struct fl_broker *broker, struct fl_broker_sessi
     }
 }
 
-void fl_broker_delivery_free(struct fl_broker_session *session)
+void fl_broker_delivery_free(struct fl_broker *broker, struct fl_broker_session *session)
 {
+    struct fl_broker_queue waiting = session->waiting;
+
     fl_broker_queue_free(&session->window);
-    fl_broker_queue_free(&session->waiting);
+    forget_waiting(broker, session);
+    fl_broker_queue_free(&waiting);
 }

@@ -455,3 +455,15 @@ uint64_t fl_broker_retained_count(const struct fl_broker *broker)
         return 0;
     return atomic_load_explicit(&broker->group->retained, memory_order_relaxed);
 }
+
+uint64_t fl_broker_retained_bytes(const struct fl_broker *broker)
+{
+    uint64_t bytes = 0;
+
+    if (broker->remote && broker->remote->self)
+        return 0;
+    (void)pthread_mutex_lock(&broker->group->lock);
+    bytes = broker->group->bytes;
+    (void)pthread_mutex_unlock(&broker->group->lock);
+    return bytes;
+}

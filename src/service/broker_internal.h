@@ -62,6 +62,9 @@ struct fl_broker_received {
     bool here; /* its PUBREC is of this connection */
 };
 
+/* 0, 1, 2 to 3, 4 to 7 ... messages waiting. */
+#define FL_BROKER_QUEUE_CLASSES 16
+
 /* A ring. Its capacity is a power of two. */
 struct fl_broker_queue {
     struct fl_broker_entry *ring;
@@ -247,7 +250,8 @@ struct fl_broker {
     struct fl_buffer spare; /* an allocation for the next output; the last one drained left it */
     struct fl_broker_counts counts;
     struct fl_broker_keep keep;
-    unsigned depth; /* inside a verb: the host may only settle */
+    uint32_t queues[FL_BROKER_QUEUE_CLASSES]; /* sessions whose queue has so many bits */
+    unsigned depth;                           /* inside a verb: the host may only settle */
     bool telling;
 };
 
@@ -360,6 +364,9 @@ void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *
 /* Sends what the window and the output allow. */
 void fl_broker_pump(struct fl_broker_session *session, fl_time_t now);
 /* PUBACK, PUBREC or PUBCOMP. */
+/* The session's queue was so long before; counts the change. */
+void fl_broker_count_waiting(struct fl_broker *broker, const struct fl_broker_session *session,
+                          uint32_t before, size_t bytes_before);
 /* The packet identifier that goes with a number in a session. */
 uint16_t fl_broker_packet_id(uint64_t seq);
 /* What is finished at the front of the window leaves. */
@@ -376,7 +383,7 @@ void fl_broker_delivery_pause(struct fl_broker *broker, struct fl_broker_session
  * of them is there or the session is over (`all`); QoS 2 that was sent never. */
 void fl_broker_delivery_reclaim(struct fl_broker *broker, struct fl_broker_session *session,
                                 bool all, fl_time_t now);
-void fl_broker_delivery_free(struct fl_broker_session *session);
+void fl_broker_delivery_free(struct fl_broker *broker, struct fl_broker_session *session);
 
 /* broker_session.c again */
 struct fl_broker_subscription *fl_broker_subscription_find(struct fl_broker_session *session,
@@ -483,6 +490,7 @@ void fl_broker_send_retained(struct fl_broker *broker, struct fl_broker_subscrip
 fl_time_t fl_broker_retained_due(const struct fl_broker *broker);
 void fl_broker_retained_tick(struct fl_broker *broker, fl_time_t now);
 uint64_t fl_broker_retained_count(const struct fl_broker *broker);
+uint64_t fl_broker_retained_bytes(const struct fl_broker *broker);
 unsigned fl_broker_group_count(const struct fl_broker_group *group); /* of brokers */
 /* One session more for the whole group. False: that would be one too many. */
 FL_MUST_USE bool fl_broker_group_session(struct fl_broker_group *group);

@@ -281,7 +281,7 @@ static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
     uint8_t reason = 0;
     bool must_know = false;
 
-    broker->counts.received++;
+    broker->counts.received[input.qos]++;
     if (input.qos && !take_receipt(conn, packet, &claim, &sequence))
         return;
     reason = judge_publish(conn, &input);

@@ -657,7 +657,7 @@ void fl_broker_restore_end(struct fl_broker *broker)
 }
 
 /* What was never sent is the end of the window: it waits instead. */
-static bool settle(struct fl_broker_session *session)
+static bool settle(struct fl_broker *broker, struct fl_broker_session *session)
 {
     struct fl_broker_queue all = session->window;
     bool fits = true;
@@ -676,6 +676,7 @@ static bool settle(struct fl_broker_session *session)
         if (to == &session->waiting)
             session->waiting_bytes += fl_broker_entry_cost(&entry);
     }
+    fl_broker_count_waiting(broker, session, 0, 0);
     fl_broker_received_pause(session);
     return fits;
 }
@@ -692,7 +693,7 @@ void fl_broker_restored(struct fl_broker *broker,
         struct fl_broker_session *session = fl_container_of(node, struct fl_broker_session, by_key);
 
         next = fl_map_next(&broker->sessions, node);
-        if (!settle(session) ||
+        if (!settle(broker, session) ||
             (known && !known(self, fl_slice(session->device->name, session->device->name_size)))) {
             fl_broker_session_destroy(broker, session, now);
             continue;

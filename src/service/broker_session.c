@@ -120,7 +120,7 @@ void fl_broker_session_destroy(struct fl_broker *broker, struct fl_broker_sessio
     FL_LIST_EACH(at, &session->subscriptions)
     fl_broker_unsubscribe(broker, fl_container_of(at, struct fl_broker_subscription, in_session));
     fl_broker_delivery_reclaim(broker, session, true, now);
-    fl_broker_delivery_free(session);
+    fl_broker_delivery_free(broker, session);
     free(session->received);
     fl_broker_message_unref(session->will);
     fl_heap_remove(&broker->timers, &session->timer.node);

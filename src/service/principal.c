@@ -17,6 +17,12 @@ static void from_json(const json_t *document, struct fl_principal *p)
     p->created = fl_document_int(document, "created", 0);
     p->expires = fl_document_int(document, "expires", 0);
     p->last_used = fl_document_int(document, "last_used", 0);
+    p->metrics_only = json_is_true(json_object_get(document, "metrics_only"));
+}
+
+const char *fl_principal_role(const struct fl_principal *principal)
+{
+    return principal->metrics_only ? "metrics" : "admin";
 }
 
 static enum fl_error check_name(const char *name, struct fl_context *ctx)
@@ -63,12 +69,13 @@ static enum fl_error check_room(const struct fl_store *store, struct fl_context 
     return error;
 }
 
-enum fl_error fl_principal_invite(const struct fl_store *store, const char *name, uint32_t ttl_s,
-                                  const uint8_t secret[16], const struct fl_change *change,
-                                  fl_time_t *expires, struct fl_context *ctx)
+enum fl_error fl_principal_invite(const struct fl_store *store, const char *name, bool metrics_only,
+                                  uint32_t ttl_s, const uint8_t secret[16],
+                                  const struct fl_change *change, fl_time_t *expires,
+                                  struct fl_context *ctx)
 {
     char at[FL_TIME_TEXT_MAX];
-    struct fl_token_record record = {.kind = FL_TOKEN_PRINCIPAL};
+    struct fl_token_record record = {.kind = FL_TOKEN_PRINCIPAL, .metrics_only = metrics_only};
     struct fl_audit_entry entry = {
         .who = change->who, .what = "principal.invite", .object = name, .at = change->now};
     enum fl_error error = check_name(name, ctx);
@@ -88,7 +95,8 @@ enum fl_error fl_principal_invite(const struct fl_store *store, const char *name
     error = fl_token_record_put(store, &record, ctx);
     if (error != FL_OK)
         return error;
-    entry.detail = json_pack("{s:s}", "expires", fl_time_format(*expires, at));
+    entry.detail = json_pack("{s:s, s:s}", "expires", fl_time_format(*expires, at), "role",
+                             metrics_only ? "metrics" : "admin");
     return fl_audit_append(store, &entry, ctx);
 }
 
@@ -146,9 +154,9 @@ static enum fl_error write_new(const struct fl_store *store, const struct fl_pri
 
     fl_sha256(secret, digest);
     fl_hex(hash, sizeof hash, fl_slice(digest, sizeof digest));
-    document = json_pack("{s:s, s:s, s:I, s:I, s:I}", "name", p->name, "sha256", hash, "created",
-                         (json_int_t)p->created, "expires", (json_int_t)p->expires, "last_used",
-                         (json_int_t)0);
+    document = json_pack("{s:s, s:s, s:b, s:I, s:I, s:I}", "name", p->name, "sha256", hash,
+                         "metrics_only", (int)p->metrics_only, "created", (json_int_t)p->created,
+                         "expires", (json_int_t)p->expires, "last_used", (json_int_t)0);
     error = fl_document_put(store, FL_TABLE_PRINCIPAL, fl_slice_str(p->name), document, ctx);
     json_decref(document);
     return error;
@@ -191,8 +199,10 @@ enum fl_error fl_principal_claim(const struct fl_store *store, struct fl_slice t
         error = check_room(store, ctx);
     if (error != FL_OK)
         return error;
-    *p = (struct fl_principal){.created = now,
-                               .expires = now + (fl_time_t)FL_LIMIT_PRINCIPAL_S * 1000};
+    *p = (struct fl_principal){.created = now, .metrics_only = record.metrics_only};
+    p->expires =
+        now +
+        (fl_time_t)(p->metrics_only ? FL_LIMIT_PRINCIPAL_METRICS_S : FL_LIMIT_PRINCIPAL_S) * 1000;
     (void)fl_str_copy(p->name, sizeof p->name, name);
     record.used = true;
     error = credential_text(name, bytes, credential);

@@ -2,7 +2,8 @@
  *
  * Those who operate the hub from elsewhere. A principal has one credential: "flp." NAME "." and 32
  * random octets in base64url, sent as a Bearer token; stored is only its SHA-256. It is claimed
- * once, with a one-time token, and lives FL_LIMIT_PRINCIPAL_S. Verbs that write run in the caller's
+ * once, with a one-time token, and lives FL_LIMIT_PRINCIPAL_S. One that may only read metrics is
+ * for a program, and lives FL_LIMIT_PRINCIPAL_METRICS_S. Verbs that write run in the caller's
  * transaction and append their audit record.
  */
 #ifndef FL_SERVICE_PRINCIPAL_H
@@ -19,11 +20,15 @@ struct fl_principal {
     fl_time_t created;
     fl_time_t expires;
     fl_time_t last_used; /* 0: never; kept to the minute */
+    bool metrics_only;   /* may read metrics and nothing else */
 };
 
-/* A token with which a new principal can be claimed. */
+const char *fl_principal_role(const struct fl_principal *principal); /* "admin" or "metrics" */
+
+/* A token with which a new principal can be claimed; what it may do is decided here. */
 FL_MUST_USE enum fl_error fl_principal_invite(const struct fl_store *store, const char *name,
-                                              uint32_t ttl_s, const uint8_t secret[16],
+                                              bool metrics_only, uint32_t ttl_s,
+                                              const uint8_t secret[16],
                                               const struct fl_change *change, fl_time_t *expires,
                                               struct fl_context *ctx);
 /* Imports what `fairlead init` left in state/first-admin (JSON: sha256 of the token's secret,

@@ -35,6 +35,7 @@ enum fl_error fl_token_record_get(const struct fl_store *store, enum fl_token_ki
     fl_document_str(document, "id", record->id, sizeof record->id);
     fl_document_str(document, "sha256", hash, sizeof hash);
     record->expires = fl_document_int(document, "expires", 0);
+    record->metrics_only = json_is_true(json_object_get(document, "metrics_only"));
     record->used = json_is_true(json_object_get(document, "used"));
     json_decref(document);
     error = fl_unhex(record->sha256, sizeof record->sha256, fl_slice_str(hash), &size);
@@ -54,6 +55,11 @@ enum fl_error fl_token_record_put(const struct fl_store *store,
     fl_hex(hash, sizeof hash, fl_slice(record->sha256, sizeof record->sha256));
     document = json_pack("{s:s, s:s, s:I, s:b}", "id", record->id, "sha256", hash, "expires",
                          (json_int_t)record->expires, "used", (int)record->used);
+    if (document && record->metrics_only &&
+        json_object_set_new(document, "metrics_only", json_true()) != 0) {
+        json_decref(document);
+        return fl_fail(ctx, FL_ENOMEM, "out of memory");
+    }
     error = fl_document_put(store, FL_TABLE_TOKEN,
                             key_of(&key, record->kind, fl_slice_str(record->id)), document, ctx);
     json_decref(document);

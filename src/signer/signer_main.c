@@ -10,6 +10,7 @@
 #include "io/child.h"
 #include "io/clock.h"
 #include "signer/device_keys.h"
+#include "io/usage.h"
 #include "signer/issue.h"
 
 #include <unistd.h>
@@ -22,6 +23,16 @@ struct process {
     struct fl_signer_answer answer;
     struct fl_signer_key_answer key_answer;
 };
+
+static enum fl_error tell_usage(struct fl_channel *channel, struct fl_context *ctx)
+{
+    struct fl_usage usage = fl_usage_read();
+    struct fl_msg msg = {.type = fl_msg_type_usage};
+
+    msg.as.usage.cpu_us = usage.cpu_us;
+    msg.as.usage.resident_bytes = usage.resident_bytes;
+    return fl_channel_send(channel, &msg, ctx);
+}
 
 /* The control process broke the contract: its channel ends, and the parent ends the process. */
 static void end_hub(struct process *p, const char *why)
@@ -64,6 +75,11 @@ static void on_message(void *self, struct fl_channel *channel, const struct fl_m
     enum fl_error error = FL_OK;
     bool is_key = msg->type == fl_msg_type_data_key || msg->type == fl_msg_type_data_key_erase;
 
+    if (msg->type == fl_msg_type_usage_ask && fd < 0) {
+        if (tell_usage(channel, &ctx) != FL_OK)
+            end_hub(p, ctx.text);
+        return;
+    }
     if ((msg->type != fl_msg_type_sign && !is_key) || fd >= 0) {
         (void)fl_fail(&ctx, FL_EDENIED, "violation: %s is not for the signer",
                       fl_msg_name(msg->type));

@@ -16,6 +16,7 @@ struct fl_token_record {
     uint8_t sha256[FL_SHA256_SIZE]; /* fl_token_check_hash of the secret */
     fl_time_t expires;              /* ms since the epoch; not valid from then on */
     bool used;
+    bool metrics_only;        /* of a principal: what is claimed with it */
     char id[FL_NAME_MAX + 1]; /* the device or principal it is for */
 };
 

@@ -13,8 +13,10 @@ import subprocess
 import time
 
 LIFE_S = 20 * 24 * 3600  # of the certificates' 30 days: after that everything is made anew
-LOAD = "publish load/{device}/#\n    subscribe load/{device}/down/#"
-MONITOR = "publish load/{device}/#\n    subscribe load/#"
+# What the hub can do is measured here, not what it lets one device do.
+RATES = "rate messages 10000000/s\n    rate bytes 4000M/s"
+LOAD = "publish load/{device}/#\n    subscribe load/{device}/down/#\n    " + RATES
+MONITOR = "publish load/{device}/#\n    subscribe load/#\n    " + RATES
 PROFILE = """profile %s {
     title "%s"
     vendor "Fairlead"

@@ -99,7 +99,7 @@ class Signer(unittest.TestCase):
         child.close()
         self.sockets.append(self.parent)
         self.parent.settimeout(30)
-        self.parent.sendall(frame(START, text(self.dir), text("info"), struct.pack("<I", 1)))
+        self.parent.sendall(frame(START, text(self.dir), text("info"), struct.pack("<I", 1), text("")))
 
     def ready(self):
         self.start()

@@ -62,6 +62,8 @@ static void hear_answer(struct hub_world *w, int status, struct fl_slice content
     w->status = status;
     w->answers++;
     json_decref(w->answer);
+    fl_buffer_clear(&w->text);
+    (void)fl_buffer_append_slice(&w->text, body);
     w->answer = body.size ? json_loadb((const char *)body.data, body.size, 0, NULL) : NULL;
     (void)fl_str_copy_slice(w->content_type, sizeof w->content_type, content_type);
 }
@@ -173,6 +175,12 @@ static bool to_signer(void *self, const struct fl_msg *msg)
 
     if (msg->type == fl_msg_type_data_key || msg->type == fl_msg_type_data_key_erase) {
         note_key_request(w, msg);
+    } else if (msg->type == fl_msg_type_usage_ask) {
+        struct fl_msg usage = {.type = fl_msg_type_usage};
+
+        usage.as.usage.cpu_us = 1500000;
+        usage.as.usage.resident_bytes = 4096000;
+        fl_hub_from_signer(&w->hub, &usage);
         return true;
     }
     assert_int_equal(msg->type, fl_msg_type_sign);
@@ -267,6 +275,7 @@ int hub_world_open(void **state)
     w->clock = (struct fl_clock){.now = clock_now, .monotonic = clock_monotonic, .self = w};
     w->random = (struct fl_random){.fill = random_fill, .self = w};
     w->sign_csr = FL_BUFFER(FL_LIMIT_CSR);
+    w->text = FL_BUFFER(FL_LIMIT_MSG);
     w->certificate = FL_BUFFER(FL_LIMIT_CERT);
     make_ca(w);
     make_profile_key(w);
@@ -294,6 +303,7 @@ int hub_world_close(void **state)
     fl_buffer_free(&w->ca_der);
     fl_buffer_free(&w->sign_csr);
     fl_buffer_free(&w->certificate);
+    fl_buffer_free(&w->text);
     json_decref(w->answer);
     free(w);
     return 0;

@@ -67,6 +67,7 @@ struct hub_world {
     /* The last answer of the API. */
     int status;
     json_t *answer;
+    struct fl_buffer text; /* the same as it came */
     char content_type[64];
     size_t answers;
 };

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "service/broker_internal.h"
 #include "test/unit/cores_log_rig.h"
 
 enum {
@@ -398,6 +399,28 @@ static void settle_some(struct sim *sim, size_t keep)
     }
 }
 
+/* What is counted of queues as they grow and shrink is what a walk over all of them finds. */
+static void check_queues(const struct fl_broker *broker, const struct fl_broker_counts *counts)
+{
+    uint64_t queued = 0;
+    uint64_t bytes = 0;
+    uint64_t largest = 0;
+
+    for (const struct fl_map_node *node = fl_map_next(&broker->sessions, NULL); node;
+         node = fl_map_next(&broker->sessions, node)) {
+        const struct fl_broker_session *session =
+            (const void *)((const char *)node - offsetof(struct fl_broker_session, by_key));
+
+        queued += session->waiting.count;
+        bytes += session->waiting_bytes;
+        if (session->waiting.count > largest)
+            largest = session->waiting.count;
+    }
+    assert_int_equal(counts->queued, queued);
+    assert_int_equal(counts->queued_bytes, bytes);
+    assert_true(counts->queue_largest >= largest && counts->queue_largest <= 2 * largest);
+}
+
 static void check_counts(struct sim *sim)
 {
     uint64_t connections = 0;
@@ -412,6 +435,7 @@ static void check_counts(struct sim *sim)
         connections -= counts.connections;
         sessions += counts.sessions;
         subscriptions += counts.subscriptions;
+        check_queues(sim->log.cores.core[c].rig.broker, &counts);
     }
     assert_int_equal(connections, 0);
     assert_true(sessions <= FIRST_MEMBER + MEMBERS);
