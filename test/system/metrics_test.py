@@ -320,21 +320,21 @@ class Rates(HubTest):
 
         def resident():
             return int(pathlib.Path(f"/proc/{front}/statm").read_text().split()[1]) * 4096
-        reader = threading.Thread(target=lambda: [hears.step() for _ in range(2000)], daemon=True)
+        reader = threading.Thread(target=lambda: [hears.step() for _ in range(2600)], daemon=True)
         reader.start()
         before = resident()
-        for number in range(2000):  # 32 MB, of which the deaf one takes nothing
+        for number in range(2600):  # 42 MB, of which the deaf one takes nothing
             self.assertEqual(sender.publish("d/sender-01/e/x", b"%016d" % number * 1024), 0)
             wait_for(lambda: len(hears.messages) > number - 100, timeout_s=60, every_s=0.001)
         reader.join(60)
-        self.assertEqual([int(body[:16]) for _, body in hears.messages], list(range(2000)))
-        load = json.loads(run("curl", "-sS", "--unix-socket", self.hub.dir / "run/hub.sock", "http://localhost/api/v1/load").stdout)
-        worker = load["front"]["workers"][0]
-        self.assertLessEqual(worker["queued_bytes"], 2 * 4 * 1024 * 1024)  # of two subscribers, one of them slow at most
-        # Its queue is 4 MB at most and its output half a megabyte; the rest is what sanitizers keep of freed memory.
-        self.assertLess(resident() - before, 300e6)
-        wait_for(lambda: json.loads(run("curl", "-sS", "--unix-socket", self.hub.dir / "run/hub.sock",
-                                        "http://localhost/api/v1/load").stdout)["front"]["workers"][0]["dropped"] > 0)
+        self.assertEqual([int(body[:16]) for _, body in hears.messages], list(range(2600)))
+        def load(what):
+            text = run("curl", "-sS", "--unix-socket", self.hub.dir / "run/hub.sock", "http://localhost/api/v1/load").stdout
+            return sum(worker[what] for worker in json.loads(text)["front"]["workers"])
+        self.assertLessEqual(load("queued_bytes"), 2 * 32 * 1024 * 1024)  # of two subscribers, one of them slow at most
+        # Its queue is 32 MB at most and its output half a megabyte; the rest is what sanitizers keep of freed memory.
+        self.assertLess(resident() - before, 500e6)
+        wait_for(lambda: load("dropped") > 0, say="what found no room is counted")
         deaf.close()
 
 
@@ -351,11 +351,10 @@ class Sys(HubTest):
         self.assertLess(other.subscribe("#"), 0x80)
         self.assertEqual(watcher.publish("$SYS/broker/uptime", "never"), 0x87)
         watcher.tls.settimeout(20)
-        while not any(topic == "$SYS/broker/bytes/sent" for topic, _ in watcher.messages):
-            watcher.step()
+        while not any(topic == "$SYS/broker/clients/connected" and int(n) >= 2 for topic, n in watcher.messages):
+            watcher.step()  # said every ten seconds
         seen = dict(watcher.messages)
         self.assertIn(b"fairlead", seen["$SYS/broker/version"])
-        self.assertGreaterEqual(int(seen["$SYS/broker/clients/connected"]), 2)
         self.assertEqual(other.publish("d/other-01/e/x", "y"), 0)
         while not other.messages:
             other.step()

@@ -175,7 +175,9 @@ static bool to_signer(void *self, const struct fl_msg *msg)
 
     if (msg->type == fl_msg_type_data_key || msg->type == fl_msg_type_data_key_erase) {
         note_key_request(w, msg);
-    } else if (msg->type == fl_msg_type_usage_ask) {
+        return true;
+    }
+    if (msg->type == fl_msg_type_usage_ask) {
         struct fl_msg usage = {.type = fl_msg_type_usage};
 
         usage.as.usage.cpu_us = 1500000;

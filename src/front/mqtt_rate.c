@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "front/mqtt_internal.h"
+
+#include <stdlib.h>
+
+void fl_mqtt_device_free(struct fl_mqtt_device *d)
+{
+    fl_loop_stop_timer(d->mqtt->config.loop, &d->timer);
+    fl_map_remove(&d->mqtt->devices, &d->node);
+    free(d);
+}
+
+/* Its last connection has gone. What it has used of its rate is remembered, so that coming back is
+ * no way around it. */
+void fl_mqtt_device_leave(struct fl_mqtt_device *d)
+{
+    fl_time_t full_in = fl_rates_full_in(&d->rates, fl_mqtt_now(d->mqtt));
+
+    if (d->limited)
+        d->mqtt->meter.counters.limited_devices--;
+    d->limited = false;
+    if (full_in > 0)
+        fl_loop_set_timer(d->mqtt->config.loop, &d->timer, full_in);
+    else
+        fl_mqtt_device_free(d);
+}
+
+void fl_mqtt_resume(struct fl_mqtt_conn *c)
+{
+    if (fl_list_empty(&c->stalled))
+        return;
+    fl_list_remove(&c->stalled);
+    fl_stream_resume(&c->stream);
+}
+
+static void on_device_timer(struct fl_timer *timer)
+{
+    struct fl_mqtt_device *d = fl_container_of(timer, struct fl_mqtt_device, timer);
+
+    if (fl_list_empty(&d->conns)) {
+        fl_mqtt_device_leave(d);
+        return;
+    }
+    if (d->limited)
+        d->mqtt->meter.counters.limited_devices--;
+    d->limited = false;
+    FL_LIST_EACH(item, &d->conns)
+    fl_mqtt_resume(fl_container_of(item, struct fl_mqtt_conn, node));
+}
+
+struct fl_mqtt_device *fl_mqtt_device_named(struct fl_front_mqtt *m, const char *id)
+{
+    struct fl_map_node *node = fl_map_find(&m->devices, fl_slice_str(id));
+    struct fl_mqtt_device *d =
+        node ? fl_container_of(node, struct fl_mqtt_device, node) : calloc(1, sizeof *d);
+
+    if (!d || node)
+        return d;
+    d->mqtt = m;
+    d->timer.fired = on_device_timer;
+    fl_rates_set(&d->rates, NULL);
+    fl_list_init(&d->conns);
+    (void)fl_str_copy(d->id, sizeof d->id, id);
+    if (fl_map_add(&m->devices, &d->node, fl_slice_str(d->id)) != FL_OK) {
+        free(d);
+        return NULL;
+    }
+    return d;
+}
+
+const struct fl_profile *fl_mqtt_profile_of(const struct fl_front_mqtt *m, struct fl_slice device)
+{
+    return fl_roster_profile_of(m->config.roster, device);
+}
+
+/* The same, remembered as long as it holds: asked for each message in and out. */
+const struct fl_profile *fl_mqtt_rights_of(struct fl_mqtt_conn *c)
+{
+    const struct fl_roster *roster = c->mqtt->config.roster;
+
+    if (c->epoch != roster->epoch) {
+        c->profile = fl_mqtt_profile_of(c->mqtt, fl_slice_str(c->device->id));
+        c->epoch = roster->epoch;
+    }
+    return c->profile;
+}
+
+/* The device is over its rate: none of its connections is read until there is room. */
+static void limit(struct fl_mqtt_conn *c)
+{
+    struct fl_front_mqtt *m = c->mqtt;
+    struct fl_mqtt_device *d = c->device;
+    enum fl_rates_limit what = fl_rates_begin_stretch(&d->rates, fl_mqtt_now(m));
+
+    if (what != FL_RATES_NONE) {
+        fl_meter_limited(&m->meter, what == FL_RATES_MESSAGES);
+        m->config.refused(m->config.self, fl_slice_str(d->id), "rate", fl_slice(NULL, 0),
+                          what == FL_RATES_MESSAGES ? "more messages than its profile's rate"
+                                                    : "more bytes than its profile's rate");
+    }
+    if (!d->limited)
+        m->meter.counters.limited_devices++;
+    d->limited = true;
+    fl_loop_set_timer(m->config.loop, &d->timer, fl_rates_wait(&d->rates, fl_mqtt_now(m)));
+    fl_broker_hold(c->attached);
+}
+
+/* Hands the broker what the device's rate has room for. Returns how much was taken. */
+size_t fl_mqtt_feed(struct fl_mqtt_conn *c, struct fl_slice bytes)
+{
+    struct fl_front_mqtt *m = c->mqtt;
+    struct fl_mqtt_device *d = c->device;
+    uint64_t before = fl_broker_received(m->broker);
+    uint64_t messages = 0;
+    size_t taken = 0;
+
+    if (d->rates_epoch != m->config.roster->epoch && fl_mqtt_rights_of(c))
+        fl_rates_set(&d->rates, fl_mqtt_rights_of(c));
+    d->rates_epoch = m->config.roster->epoch;
+    while (taken < bytes.size && !c->ending) {
+        size_t room = fl_rates_room(&d->rates, bytes.size - taken, fl_mqtt_now(m));
+        size_t some = 0;
+
+        if (room == 0) {
+            limit(c);
+            break;
+        }
+        fl_broker_receive(c->attached, fl_slice(bytes.data + taken, room), fl_mqtt_now(m), &some);
+        fl_rates_charge(&d->rates, fl_broker_received(m->broker) - before - messages, some,
+                        fl_mqtt_now(m));
+        messages = fl_broker_received(m->broker) - before;
+        taken += some;
+        if (some < room)
+            break;
+    }
+    m->meter.counters.bytes_in += taken;
+    if (messages)
+        fl_meter_busy(&m->meter, fl_slice_str(d->id), &d->places, messages, taken);
+    return taken;
+}
