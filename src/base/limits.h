@@ -98,9 +98,9 @@ enum {
     FL_LIMIT_HTTP_BODY = 1024 * 1024,
     FL_LIMIT_HTTP_REQUEST_MS = 30000, /* from the first byte of a request to its last */
     FL_LIMIT_HTTP_IDLE_MS = 60000,
-    FL_LIMIT_TLS_SESSIONS = 100000,   /* resumable sessions remembered */
+    FL_LIMIT_TLS_SESSIONS = 100000,      /* resumable sessions remembered */
     FL_LIMIT_TLS_LOG = 64 * 1024 * 1024, /* of changes to them, not written yet */
-    FL_LIMIT_TLS_SESSIONS_DEVICE = 4, /* of one device; the oldest gives way */
+    FL_LIMIT_TLS_SESSIONS_DEVICE = 4,    /* of one device; the oldest gives way */
     FL_LIMIT_TLS_SESSION_S = 24 * 3600,
 
     /* Readings */

@@ -20,15 +20,16 @@ static void refill(struct fl_token_bucket *bucket, const struct fl_rate *rate, f
         bucket->missing -= elapsed * rate->amount;
 }
 
-uint64_t fl_token_bucket_level(struct fl_token_bucket *bucket, const struct fl_rate *rate, fl_time_t now)
+uint64_t fl_token_bucket_level(struct fl_token_bucket *bucket, const struct fl_rate *rate,
+                               fl_time_t now)
 {
     refill(bucket, rate, now);
     return bucket->missing < capacity(rate) ? (capacity(rate) - bucket->missing) / rate->period_ms
                                             : 0;
 }
 
-void fl_token_bucket_charge(struct fl_token_bucket *bucket, const struct fl_rate *rate, uint64_t tokens,
-                      fl_time_t now)
+void fl_token_bucket_charge(struct fl_token_bucket *bucket, const struct fl_rate *rate,
+                            uint64_t tokens, fl_time_t now)
 {
     refill(bucket, rate, now);
     if (tokens > (DEBT_MAX - bucket->missing) / rate->period_ms)
@@ -37,7 +38,8 @@ void fl_token_bucket_charge(struct fl_token_bucket *bucket, const struct fl_rate
         bucket->missing += tokens * rate->period_ms;
 }
 
-fl_time_t fl_token_bucket_wait(struct fl_token_bucket *bucket, const struct fl_rate *rate, fl_time_t now)
+fl_time_t fl_token_bucket_wait(struct fl_token_bucket *bucket, const struct fl_rate *rate,
+                               fl_time_t now)
 {
     uint64_t most = capacity(rate) - rate->period_ms; /* missing, with one token in it */
 
@@ -47,7 +49,8 @@ fl_time_t fl_token_bucket_wait(struct fl_token_bucket *bucket, const struct fl_r
     return (fl_time_t)((bucket->missing - most + rate->amount - 1) / rate->amount);
 }
 
-fl_time_t fl_token_bucket_full_in(struct fl_token_bucket *bucket, const struct fl_rate *rate, fl_time_t now)
+fl_time_t fl_token_bucket_full_in(struct fl_token_bucket *bucket, const struct fl_rate *rate,
+                                  fl_time_t now)
 {
     refill(bucket, rate, now);
     return (fl_time_t)((bucket->missing + rate->amount - 1) / rate->amount);

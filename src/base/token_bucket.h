@@ -29,12 +29,15 @@ struct fl_token_bucket {
 };
 
 /* How many tokens are in it now; 0 when it is empty or below. The rate may change between calls. */
-uint64_t fl_token_bucket_level(struct fl_token_bucket *bucket, const struct fl_rate *rate, fl_time_t now);
-void fl_token_bucket_charge(struct fl_token_bucket *bucket, const struct fl_rate *rate, uint64_t tokens,
-                      fl_time_t now);
+uint64_t fl_token_bucket_level(struct fl_token_bucket *bucket, const struct fl_rate *rate,
+                               fl_time_t now);
+void fl_token_bucket_charge(struct fl_token_bucket *bucket, const struct fl_rate *rate,
+                            uint64_t tokens, fl_time_t now);
 /* Milliseconds until there is at least one token; 0: now. */
-fl_time_t fl_token_bucket_wait(struct fl_token_bucket *bucket, const struct fl_rate *rate, fl_time_t now);
+fl_time_t fl_token_bucket_wait(struct fl_token_bucket *bucket, const struct fl_rate *rate,
+                               fl_time_t now);
 /* Milliseconds until it is full: then it can be forgotten. */
-fl_time_t fl_token_bucket_full_in(struct fl_token_bucket *bucket, const struct fl_rate *rate, fl_time_t now);
+fl_time_t fl_token_bucket_full_in(struct fl_token_bucket *bucket, const struct fl_rate *rate,
+                                  fl_time_t now);
 
 #endif

@@ -13,7 +13,8 @@ static bool same(const struct fl_rate *a, const struct fl_rate *b)
     return a->amount == b->amount && a->burst == b->burst && a->period_ms == b->period_ms;
 }
 
-static void set_one(struct fl_rate *rate, struct fl_token_bucket *bucket, const struct fl_rate *next)
+static void set_one(struct fl_rate *rate, struct fl_token_bucket *bucket,
+                    const struct fl_rate *next)
 {
     if (same(rate, next))
         return;

@@ -38,7 +38,21 @@ struct fl_workers {
 /* Whose thread this is. TLS tells of refusals without saying where. */
 static _Thread_local struct worker *here;
 
-enum kind { OPEN, LOG, GUEST, CHECK, CHECK_TLS, CHECKED, METER, METERED, FRAMES, HUB_DOWN, HUB_UP, DONE, FLUSH };
+enum kind {
+    OPEN,
+    LOG,
+    GUEST,
+    CHECK,
+    CHECK_TLS,
+    CHECKED,
+    METER,
+    METERED,
+    FRAMES,
+    HUB_DOWN,
+    HUB_UP,
+    DONE,
+    FLUSH
+};
 
 struct letter {
     struct fl_mail mail;

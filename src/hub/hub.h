@@ -131,8 +131,8 @@ struct fl_hub {
     struct fl_buffer batches; /* READINGS frames of this round: u64 batch, u32 size, records */
     size_t batch_count;
     uint64_t batch_readings; /* in them */
-    uint64_t keys_dropped;  /* by the keyring, when the first of them came */
-    struct fl_list waiting; /* batches whose keys are asked for */
+    uint64_t keys_dropped;   /* by the keyring, when the first of them came */
+    struct fl_list waiting;  /* batches whose keys are asked for */
     size_t waiting_count;
     size_t waiting_bytes;
     struct fl_keyring keyring;

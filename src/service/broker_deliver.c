@@ -8,7 +8,7 @@ static unsigned class_of(uint32_t count)
 
 /* The queue of a session grew or shrank: it had `before` messages. */
 void fl_broker_count_waiting(struct fl_broker *broker, const struct fl_broker_session *session,
-                          uint32_t before, size_t bytes_before)
+                             uint32_t before, size_t bytes_before)
 {
     if (before)
         broker->queues[class_of(before)]--;
@@ -63,7 +63,8 @@ static void wait(struct fl_broker *broker, struct fl_broker_session *session,
         goto drop;
     session->waiting_bytes += bytes;
     session->waiting_qos0 += entry->qos == 0;
-    fl_broker_count_waiting(broker, session, session->waiting.count - 1, session->waiting_bytes - bytes);
+    fl_broker_count_waiting(broker, session, session->waiting.count - 1,
+                            session->waiting_bytes - bytes);
     return;
 drop:
     broker->counts.dropped++;

@@ -366,7 +366,7 @@ void fl_broker_pump(struct fl_broker_session *session, fl_time_t now);
 /* PUBACK, PUBREC or PUBCOMP. */
 /* The session's queue was so long before; counts the change. */
 void fl_broker_count_waiting(struct fl_broker *broker, const struct fl_broker_session *session,
-                          uint32_t before, size_t bytes_before);
+                             uint32_t before, size_t bytes_before);
 /* The packet identifier that goes with a number in a session. */
 uint16_t fl_broker_packet_id(uint64_t seq);
 /* What is finished at the front of the window leaves. */

@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "io/child.h"
 #include "io/clock.h"
-#include "signer/device_keys.h"
 #include "io/usage.h"
+#include "signer/device_keys.h"
 #include "signer/issue.h"
 
 #include <unistd.h>

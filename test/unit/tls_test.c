@@ -4,7 +4,6 @@
 #include "io/clock.h"
 #include "io/stream.h"
 #include "io/tls.h"
-#include "io/tls_sessions.h"
 #include "trust/key.h"
 
 #include <fcntl.h>
@@ -745,36 +744,6 @@ static void half_a_handshake_ends_when_its_time_is_over(void **state)
     (void)close(fds[1]);
 }
 
-static void remembered_sessions_are_bounded(void **state)
-{
-    struct fl_tls_sessions sessions;
-    struct fl_cert_info info = {0};
-    SSL_SESSION *found = NULL;
-
-    (void)state;
-    fl_tls_sessions_init(&sessions, 10);
-    for (unsigned char i = 0; i < 20; i++) {
-        SSL_SESSION *session = SSL_SESSION_new();
-        unsigned char id[4] = {1, 2, 3, i};
-        struct fl_cert_info of = {0};
-
-        (void)fl_str_copy(of.name, sizeof of.name, "x");
-        of.name[0] = (char)('a' + i / 2);
-        assert_int_equal(SSL_SESSION_set1_id(session, id, sizeof id), 1);
-        assert_ok(fl_tls_sessions_add(&sessions, session, &of));
-        assert_true(sessions.count <= 10);
-    }
-    assert_null(fl_tls_sessions_find(&sessions, fl_slice("\1\2\3\0", 4), &info));
-    found = fl_tls_sessions_find(&sessions, fl_slice("\1\2\3\x13", 4), &info);
-    assert_non_null(found);
-    SSL_SESSION_free(found);
-    assert_string_equal(info.name, "j");
-    assert_int_equal(fl_tls_sessions_drop(&sessions, fl_slice_str("j")), 2);
-    assert_int_equal(sessions.count, 8);
-    assert_int_equal(sessions.devices.count, 4);
-    fl_tls_sessions_free(&sessions);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -796,7 +765,6 @@ int main(void)
         WORLD_TEST(garbage_instead_of_a_handshake_ends_the_connection),
         WORLD_TEST(half_a_handshake_ends_when_its_time_is_over),
         WORLD_TEST(a_stream_that_moves_to_another_loop_loses_nothing),
-        cmocka_unit_test(remembered_sessions_are_bounded),
     };
 
     return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
