@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/uplink.h"
 
+#include "base/endian.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,29 +11,14 @@
 /* u8 version | i64 t | f64 value as its bits | stream name, all big endian */
 enum { RECORD_VERSION = 1, RECORD_HEAD = 17 };
 
-static void put_u64(uint8_t to[8], uint64_t value)
-{
-    for (int i = 0; i < 8; i++)
-        to[i] = (uint8_t)(value >> (56 - 8 * i));
-}
-
-static uint64_t get_u64(const uint8_t from[8])
-{
-    uint64_t value = 0;
-
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | from[i];
-    return value;
-}
-
 enum fl_error fl_record_encode(const struct fl_record *record, struct fl_buffer *out)
 {
     uint8_t head[RECORD_HEAD] = {RECORD_VERSION};
     uint64_t bits = 0;
 
     memcpy(&bits, &record->value, sizeof bits);
-    put_u64(head + 1, (uint64_t)record->t);
-    put_u64(head + 9, bits);
+    fl_put_be64(head + 1, (uint64_t)record->t);
+    fl_put_be64(head + 9, bits);
     (void)fl_buffer_append(out, head, sizeof head);
     return fl_buffer_append_str(out, record->stream);
 }
@@ -46,8 +33,8 @@ enum fl_error fl_record_decode(struct fl_slice bytes, struct fl_record *record)
     name = fl_slice_from(bytes, RECORD_HEAD);
     if (!fl_name_valid(name) || !fl_str_copy_slice(record->stream, sizeof record->stream, name))
         return FL_EPARSE;
-    record->t = (fl_time_t)get_u64(bytes.data + 1);
-    bits = get_u64(bytes.data + 9);
+    record->t = (fl_time_t)fl_get_be64(bytes.data + 1);
+    bits = fl_get_be64(bytes.data + 9);
     memcpy(&record->value, &bits, sizeof bits);
     return isfinite(record->value) ? FL_OK : FL_EPARSE;
 }

@@ -157,31 +157,34 @@ static void write_line(enum fl_log_level level, const char *tag, struct fl_slice
         return;
 }
 
-void fl_log(enum fl_log_level level, const char *tag, const char *format, ...)
+static void write_words(enum fl_log_level level, const char *tag, struct fl_slice device,
+                        const char *format, va_list args)
 {
     char text[TEXT_MAX];
-    va_list args;
 
     if (level > log_state.level)
         return;
-    va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
+    write_line(level, tag, device, text);
+}
+
+void fl_log(enum fl_log_level level, const char *tag, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    write_words(level, tag, fl_slice(NULL, 0), format, args);
     va_end(args);
-    write_line(level, tag, fl_slice(NULL, 0), text);
 }
 
 void fl_log_device(enum fl_log_level level, const char *tag, struct fl_slice device,
                    const char *format, ...)
 {
-    char text[TEXT_MAX];
     va_list args;
 
-    if (level > log_state.level)
-        return;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    write_words(level, tag, device, format, args);
     va_end(args);
-    write_line(level, tag, device, text);
 }
 
 void fl_assert_failed(const char *expression, const char *file, int line)

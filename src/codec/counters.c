@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/counters.h"
 
+#include "base/endian.h"
+
 #define COUNTER(m, metric, labels, words)                                                          \
     {#m, metric, labels, words, FL_COUNTER, offsetof(struct S, m)},
 #define GAUGE(m, metric, labels, words)                                                            \
@@ -35,17 +37,14 @@ static enum fl_error put_word(struct fl_buffer *out, uint64_t word)
 {
     uint8_t bytes[8];
 
-    for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (uint8_t)(word >> (8 * i));
+    fl_put_le64(bytes, word);
     return fl_buffer_append(out, bytes, sizeof bytes);
 }
 
 static uint64_t take_word(struct fl_slice *in)
 {
-    uint64_t word = 0;
+    uint64_t word = fl_get_le64(in->data);
 
-    for (size_t i = 0; i < sizeof word; i++)
-        word |= (uint64_t)in->data[i] << (8 * i);
     *in = fl_slice_from(*in, sizeof word);
     return word;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/keep.h"
 
+#include "codec/fields.h"
+
 #define HEADER_SIZE 5 /* u32 size, u8 type */
 
 /* --- writing: once to count, once into room that is there --- */
@@ -13,8 +15,8 @@ struct writer {
 
 static inline void put_uint(struct writer *w, uint64_t value, size_t size)
 {
-    for (size_t i = 0; w->to && i < size; i++)
-        w->to[w->size + i] = (uint8_t)(value >> (8 * i));
+    if (w->to)
+        fl_put_le(w->to + w->size, value, size);
     w->size += size;
 }
 
@@ -80,51 +82,15 @@ enum fl_error fl_keep_encode(const struct fl_keep *record, struct fl_buffer *out
 
 /* --- reading --- */
 
-struct reader {
-    struct fl_slice in;
-    const char *bad;
-};
-
-static uint64_t take_uint(struct reader *r, const char *name, size_t size)
-{
-    uint64_t value = 0;
-
-    if (r->in.size < size) {
-        if (!r->bad)
-            r->bad = name;
-        return 0;
-    }
-    for (size_t i = 0; i < size; i++)
-        value |= (uint64_t)r->in.data[i] << (8 * i);
-    r->in = fl_slice_from(r->in, size);
-    return value;
-}
-
-static struct fl_slice take_bytes(struct reader *r, const char *name, size_t max)
-{
-    size_t size = (size_t)take_uint(r, name, 4);
-    struct fl_slice s = {0};
-
-    if (r->bad)
-        return s;
-    if (size > max || size > r->in.size) {
-        r->bad = name;
-        return s;
-    }
-    s = fl_slice(r->in.data, size);
-    r->in = fl_slice_from(r->in, size);
-    return s;
-}
-
-#define TAKE_u8(name, max) m->name = (uint8_t)take_uint(r, #name, 1);
-#define TAKE_u16(name, max) m->name = (uint16_t)take_uint(r, #name, 2);
-#define TAKE_u32(name, max) m->name = (uint32_t)take_uint(r, #name, 4);
-#define TAKE_u64(name, max) m->name = take_uint(r, #name, 8);
-#define TAKE_i64(name, max) m->name = (int64_t)take_uint(r, #name, 8);
-#define TAKE_bytes(name, max) m->name = take_bytes(r, #name, (max));
+#define TAKE_u8(name, max) m->name = (uint8_t)fl_fields_uint(r, #name, 1);
+#define TAKE_u16(name, max) m->name = (uint16_t)fl_fields_uint(r, #name, 2);
+#define TAKE_u32(name, max) m->name = (uint32_t)fl_fields_uint(r, #name, 4);
+#define TAKE_u64(name, max) m->name = fl_fields_uint(r, #name, 8);
+#define TAKE_i64(name, max) m->name = (int64_t)fl_fields_uint(r, #name, 8);
+#define TAKE_bytes(name, max) m->name = fl_fields_bytes(r, #name, (max));
 #define TAKE(kind, name, max) TAKE_##kind(name, max)
 #define READER(name, value, fields)                                                                \
-    static void take_##name(struct reader *r, struct fl_keep_##name *m)                            \
+    static void take_##name(struct fl_fields *r, struct fl_keep_##name *m)                         \
     {                                                                                              \
         fields(TAKE)                                                                               \
     }
@@ -141,7 +107,7 @@ const char *fl_keep_name(enum fl_keep_type type)
     return NULL;
 }
 
-static void take_body(struct reader *r, struct fl_keep *record)
+static void take_body(struct fl_fields *r, struct fl_keep *record)
 {
     switch (record->type) {
 #define READ_CASE(name, value, fields)                                                             \
@@ -154,20 +120,20 @@ static void take_body(struct reader *r, struct fl_keep *record)
 
 enum fl_error fl_keep_decode(struct fl_slice *in, struct fl_keep *record, struct fl_context *ctx)
 {
-    struct reader header = {.in = *in};
-    struct reader body = {0};
+    struct fl_fields header = {.in = *in};
+    struct fl_fields body = {0};
     size_t size = 0;
     unsigned type = 0;
 
     if (in->size == 0)
         return FL_ENOTFOUND;
-    size = (size_t)take_uint(&header, "size", 4);
+    size = (size_t)fl_fields_uint(&header, "size", 4);
     if (header.bad || size == 0 || size > header.in.size)
         return fl_fail(ctx, FL_EPARSE, "keep: a record of %zu bytes where %zu are left", size,
                        header.in.size);
     *in = fl_slice_from(header.in, size);
     header.in.size = size;
-    type = (unsigned)take_uint(&header, "type", 1);
+    type = (unsigned)fl_fields_uint(&header, "type", 1);
     *record = (struct fl_keep){.type = (enum fl_keep_type)type};
     if (!fl_keep_name(record->type))
         return fl_fail(ctx, FL_EPARSE, "keep: unknown record type %u", type);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/msg.h"
 
+#include "codec/fields.h"
+
 #include <math.h>
 
 #define HEADER_SIZE 6 /* u32 size, u16 type */
@@ -16,8 +18,7 @@ static void put_uint(struct fl_buffer *out, uint64_t value, size_t size)
 {
     uint8_t bytes[8];
 
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(value >> (8 * i));
+    fl_put_le(bytes, value, size);
     (void)fl_buffer_append(out, bytes, size);
 }
 
@@ -86,57 +87,31 @@ enum fl_error fl_msg_encode(const struct fl_msg *msg, struct fl_buffer *out, str
         truncate_to(out, before, failed);
         return fl_fail(ctx, FL_ELIMIT, "msg: %s: no room", fl_msg_name(msg->type));
     }
-    for (size_t i = 0; i < 4; i++)
-        out->data[out->start + before + i] = (uint8_t)((size - 4) >> (8 * i));
+    fl_put_le32(out->data + out->start + before, (uint32_t)(size - 4));
     return FL_OK;
 }
 
 /* --- reading --- */
 
-struct reader {
-    struct fl_slice in;
-    const char *bad;
-};
-
-static uint64_t take_uint(struct reader *r, const char *name, size_t size)
+static struct fl_slice take_text(struct fl_fields *r, const char *name, size_t max)
 {
-    uint64_t value = 0;
+    struct fl_slice text = fl_fields_bytes(r, name, max);
 
-    if (r->in.size < size) {
-        if (!r->bad)
-            r->bad = name;
-        return 0;
-    }
-    for (size_t i = 0; i < size; i++)
-        value |= (uint64_t)r->in.data[i] << (8 * i);
-    r->in = fl_slice_from(r->in, size);
-    return value;
+    if (r->bad || is_text(text))
+        return text;
+    r->bad = name;
+    return fl_slice(NULL, 0);
 }
 
-static struct fl_slice take_slice(struct reader *r, const char *name, size_t max, bool text)
-{
-    size_t size = (size_t)take_uint(r, name, 4);
-    struct fl_slice s = fl_slice(r->in.data, size);
-
-    if (r->bad)
-        return fl_slice(NULL, 0);
-    if (size > max || size > r->in.size || (text && !is_text(s))) {
-        r->bad = name;
-        return fl_slice(NULL, 0);
-    }
-    r->in = fl_slice_from(r->in, size);
-    return s;
-}
-
-#define TAKE_u8(name, max) m->name = (uint8_t)take_uint(r, #name, 1);
-#define TAKE_u32(name, max) m->name = (uint32_t)take_uint(r, #name, 4);
-#define TAKE_u64(name, max) m->name = take_uint(r, #name, 8);
-#define TAKE_i64(name, max) m->name = (int64_t)take_uint(r, #name, 8);
-#define TAKE_str(name, max) m->name = take_slice(r, #name, (max), true);
-#define TAKE_bytes(name, max) m->name = take_slice(r, #name, (max), false);
+#define TAKE_u8(name, max) m->name = (uint8_t)fl_fields_uint(r, #name, 1);
+#define TAKE_u32(name, max) m->name = (uint32_t)fl_fields_uint(r, #name, 4);
+#define TAKE_u64(name, max) m->name = fl_fields_uint(r, #name, 8);
+#define TAKE_i64(name, max) m->name = (int64_t)fl_fields_uint(r, #name, 8);
+#define TAKE_str(name, max) m->name = take_text(r, #name, (max));
+#define TAKE_bytes(name, max) m->name = fl_fields_bytes(r, #name, (max));
 #define TAKE(kind, name, max) TAKE_##kind(name, max)
 #define READER(name, value, fields, from)                                                          \
-    static void take_##name(struct reader *r, struct fl_msg_##name *m)                             \
+    static void take_##name(struct fl_fields *r, struct fl_msg_##name *m)                          \
     {                                                                                              \
         fields(TAKE)                                                                               \
     }
@@ -155,7 +130,7 @@ static bool may_send(enum fl_msg_type type, enum fl_msg_from from)
 }
 /* NOLINTEND(bugprone-branch-clone) */
 
-static enum fl_error decode_body(struct reader *r, struct fl_msg *msg, struct fl_context *ctx)
+static enum fl_error decode_body(struct fl_fields *r, struct fl_msg *msg, struct fl_context *ctx)
 {
     switch (msg->type) {
 #define READ_CASE(name, value, fields, from)                                                       \
@@ -175,20 +150,20 @@ static enum fl_error decode_body(struct reader *r, struct fl_msg *msg, struct fl
 enum fl_error fl_msg_decode(struct fl_slice *in, enum fl_msg_from from, struct fl_msg *msg,
                             struct fl_context *ctx)
 {
-    struct reader header = {.in = *in};
-    struct reader body = {0};
+    struct fl_fields header = {.in = *in};
+    struct fl_fields body = {0};
     size_t size = 0;
     unsigned type = 0;
     enum fl_error error = FL_OK;
 
     if (in->size < 4)
         return FL_EMORE;
-    size = (size_t)take_uint(&header, "size", 4);
+    size = (size_t)fl_fields_uint(&header, "size", 4);
     if (size < HEADER_SIZE - 4 || size > FL_LIMIT_MSG - 4)
         return fl_fail(ctx, FL_EPARSE, "msg: frame of %zu bytes", size);
     if (header.in.size < size)
         return FL_EMORE;
-    type = (unsigned)take_uint(&header, "type", 2);
+    type = (unsigned)fl_fields_uint(&header, "type", 2);
     *msg = (struct fl_msg){.type = (enum fl_msg_type)type};
     if (strcmp(fl_msg_name(msg->type), "unknown") == 0)
         return fl_fail(ctx, FL_EPARSE, "msg: unknown type %u", type);
@@ -240,18 +215,18 @@ enum fl_error fl_msg_put_reading(struct fl_buffer *out, const struct fl_reading 
 
 enum fl_error fl_msg_next_reading(struct fl_slice *records, struct fl_reading *reading)
 {
-    struct reader r = {.in = *records};
+    struct fl_fields r = {.in = *records};
     uint64_t bits = 0;
     uint64_t redelivery = 0;
 
     if (records->size == 0)
         return FL_ENOTFOUND;
-    reading->device = take_slice(&r, "device", FL_NAME_MAX, true);
-    reading->stream = take_slice(&r, "stream", FL_NAME_MAX, true);
-    reading->t = (int64_t)take_uint(&r, "t", 8);
-    bits = take_uint(&r, "value", 8);
-    reading->message = take_uint(&r, "message", 8);
-    redelivery = take_uint(&r, "redelivery", 1);
+    reading->device = take_text(&r, "device", FL_NAME_MAX);
+    reading->stream = take_text(&r, "stream", FL_NAME_MAX);
+    reading->t = (int64_t)fl_fields_uint(&r, "t", 8);
+    bits = fl_fields_uint(&r, "value", 8);
+    reading->message = fl_fields_uint(&r, "message", 8);
+    redelivery = fl_fields_uint(&r, "redelivery", 1);
     memcpy(&reading->value, &bits, sizeof bits);
     if (r.bad || redelivery > 1 || !isfinite(reading->value) || !fl_name_valid(reading->device) ||
         !fl_name_valid(reading->stream))

@@ -16,11 +16,12 @@
 
 #include "base/limits.h"
 #include "base/world.h"
+#include "proto/segment.h"
 #include "trust/seal.h"
 
 #define FL_JOURNAL_SEGMENT_MIN 16384
 #define FL_JOURNAL_SEGMENTS_MIN 6 /* max_bytes is at least so many segments */
-#define FL_JOURNAL_NAME_MAX 32
+#define FL_JOURNAL_NAME_MAX FL_SEGMENT_NAME_MAX
 #define FL_JOURNAL_PLACES 8 /* of damage, told one by one; the rest is counted */
 #define FL_JOURNAL_SYNCS 8  /* files named at a time */
 

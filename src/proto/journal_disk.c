@@ -2,63 +2,22 @@
 #include "proto/journal_disk.h"
 
 #include "base/crc32c.h"
-#include "base/str.h"
-
-#include <stdio.h>
+#include "base/endian.h"
 
 #define PREFIX "log-"
-#define SUFFIX ".seg"
-#define DIGITS 16
 
 static const char header_magic[8] = {'F', 'L', 'J', 'N', '0', '0', '0', '1'};
 #define MAGIC_KIND 4 /* octets of a magic that say what it is; the rest is the version */
 static const uint8_t block_magic[4] = {'F', 'L', 'J', 'B'};
 
-static void put32(uint8_t *to, uint32_t value)
-{
-    for (size_t i = 0; i < 4; i++)
-        to[i] = (uint8_t)(value >> (8 * i));
-}
-
-static void put64(uint8_t *to, uint64_t value)
-{
-    for (size_t i = 0; i < 8; i++)
-        to[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint32_t get32(const uint8_t *from)
-{
-    uint32_t value = 0;
-
-    for (size_t i = 4; i-- > 0;)
-        value = value << 8 | from[i];
-    return value;
-}
-
-static uint64_t get64(const uint8_t *from)
-{
-    return (uint64_t)get32(from + 4) << 32 | get32(from);
-}
-
 void fl_journal_name(char to[FL_JOURNAL_NAME_MAX], uint64_t sequence)
 {
-    (void)snprintf(to, FL_JOURNAL_NAME_MAX, PREFIX "%016llx" SUFFIX, (unsigned long long)sequence);
+    fl_segment_name(to, PREFIX, sequence);
 }
 
 bool fl_journal_name_parse(const char *name, uint64_t *sequence)
 {
-    char again[FL_JOURNAL_NAME_MAX];
-    uint8_t bytes[DIGITS / 2];
-    size_t size = 0;
-
-    if (strlen(name) != strlen(PREFIX) + DIGITS + strlen(SUFFIX) ||
-        fl_unhex(bytes, sizeof bytes, fl_slice(name + strlen(PREFIX), DIGITS), &size) != FL_OK)
-        return false;
-    *sequence = 0;
-    for (size_t i = 0; i < size; i++)
-        *sequence = *sequence << 8 | bytes[i];
-    fl_journal_name(again, *sequence);
-    return strcmp(again, name) == 0 && *sequence > 0 && *sequence < UINT64_MAX / 2;
+    return fl_segment_name_parse(name, PREFIX, sequence) && *sequence < UINT64_MAX / 2;
 }
 
 void fl_journal_header_encode(const struct fl_journal_header *header,
@@ -66,29 +25,30 @@ void fl_journal_header_encode(const struct fl_journal_header *header,
 {
     memset(to, 0, FL_JOURNAL_HEADER_SIZE);
     memcpy(to, header_magic, sizeof header_magic);
-    put64(to + 8, header->sequence);
-    put64(to + 16, header->base);
-    put64(to + 24, header->base_block);
-    put64(to + 32, header->first);
+    fl_put_le64(to + 8, header->sequence);
+    fl_put_le64(to + 16, header->base);
+    fl_put_le64(to + 24, header->base_block);
+    fl_put_le64(to + 32, header->first);
     memcpy(to + 40, header->salt, FL_JOURNAL_SALT);
     /* 72 to 88 are for later versions. */
     memcpy(to + FL_JOURNAL_HEADER_SIGNED, header->check, FL_SEAL_TAG);
-    put32(to + FL_JOURNAL_HEADER_SIZE - 4, fl_crc32c(0, fl_slice(to, FL_JOURNAL_HEADER_SIZE - 4)));
+    fl_put_le32(to + FL_JOURNAL_HEADER_SIZE - 4,
+                fl_crc32c(0, fl_slice(to, FL_JOURNAL_HEADER_SIZE - 4)));
 }
 
 enum fl_error fl_journal_header_decode(const uint8_t from[FL_JOURNAL_HEADER_SIZE],
                                        struct fl_journal_header *header)
 {
     if (memcmp(from, header_magic, MAGIC_KIND) != 0 ||
-        get32(from + FL_JOURNAL_HEADER_SIZE - 4) !=
+        fl_get_le32(from + FL_JOURNAL_HEADER_SIZE - 4) !=
             fl_crc32c(0, fl_slice(from, FL_JOURNAL_HEADER_SIZE - 4)))
         return FL_EPARSE;
     if (memcmp(from, header_magic, sizeof header_magic) != 0)
         return FL_EUNSUPPORTED;
-    header->sequence = get64(from + 8);
-    header->base = get64(from + 16);
-    header->base_block = get64(from + 24);
-    header->first = get64(from + 32);
+    header->sequence = fl_get_le64(from + 8);
+    header->base = fl_get_le64(from + 16);
+    header->base_block = fl_get_le64(from + 24);
+    header->first = fl_get_le64(from + 32);
     memcpy(header->salt, from + 40, FL_JOURNAL_SALT);
     memcpy(header->check, from + FL_JOURNAL_HEADER_SIGNED, FL_SEAL_TAG);
     return FL_OK;
@@ -105,7 +65,7 @@ static uint32_t block_crc(const uint8_t *block, const struct fl_journal_header *
     uint8_t sequence[8];
     uint32_t crc = 0;
 
-    put64(sequence, segment->sequence);
+    fl_put_le64(sequence, segment->sequence);
     crc = fl_crc32c(0, fl_slice(sequence, sizeof sequence));
     crc = fl_crc32c(crc, fl_slice(segment->salt, sizeof segment->salt));
     return fl_crc32c(crc, fl_slice(block, FL_JOURNAL_BLOCK_HEADER - 4));
@@ -116,11 +76,11 @@ void fl_journal_block_encode(const struct fl_journal_block *block,
                              uint8_t to[FL_JOURNAL_BLOCK_HEADER])
 {
     memcpy(to, block_magic, sizeof block_magic);
-    put32(to + 4, block->size);
-    put64(to + 8, block->number);
-    put64(to + 16, block->durable);
-    put32(to + 24, block->kind);
-    put32(to + 28, block_crc(to, segment));
+    fl_put_le32(to + 4, block->size);
+    fl_put_le64(to + 8, block->number);
+    fl_put_le64(to + 16, block->durable);
+    fl_put_le32(to + 24, block->kind);
+    fl_put_le32(to + 28, block_crc(to, segment));
 }
 
 bool fl_journal_block_decode(const uint8_t from[FL_JOURNAL_BLOCK_HEADER],
@@ -128,42 +88,42 @@ bool fl_journal_block_decode(const uint8_t from[FL_JOURNAL_BLOCK_HEADER],
                              struct fl_journal_block *block)
 {
     if (memcmp(from, block_magic, sizeof block_magic) != 0 ||
-        get32(from + 28) != block_crc(from, segment))
+        fl_get_le32(from + 28) != block_crc(from, segment))
         return false;
-    block->size = get32(from + 4);
-    block->number = get64(from + 8);
-    block->durable = get64(from + 16);
-    block->kind = get32(from + 24);
+    block->size = fl_get_le32(from + 4);
+    block->number = fl_get_le64(from + 8);
+    block->durable = fl_get_le64(from + 16);
+    block->kind = fl_get_le32(from + 24);
     return true;
 }
 
 void fl_journal_nonce(uint64_t index, uint8_t to[FL_SEAL_NONCE])
 {
     memset(to, 0, FL_SEAL_NONCE);
-    put64(to, index);
+    fl_put_le64(to, index);
 }
 
 void fl_journal_binding(const uint8_t block[FL_JOURNAL_BLOCK_HEADER], uint64_t sequence,
                         uint8_t to[FL_JOURNAL_BINDING])
 {
     memcpy(to, block, FL_JOURNAL_BLOCK_HEADER);
-    put64(to + FL_JOURNAL_BLOCK_HEADER, sequence);
+    fl_put_le64(to + FL_JOURNAL_BLOCK_HEADER, sequence);
 }
 
 void fl_journal_checkpoint_encode(uint64_t base, uint64_t base_block, uint64_t size,
                                   uint8_t to[FL_JOURNAL_CHECKPOINT_SIZE])
 {
-    put64(to, base);
-    put64(to + 8, base_block);
-    put64(to + 16, size);
+    fl_put_le64(to, base);
+    fl_put_le64(to + 8, base_block);
+    fl_put_le64(to + 16, size);
 }
 
 void fl_journal_checkpoint_decode(const uint8_t from[FL_JOURNAL_CHECKPOINT_SIZE], uint64_t *base,
                                   uint64_t *base_block, uint64_t *size)
 {
-    *base = get64(from);
-    *base_block = get64(from + 8);
-    *size = get64(from + 16);
+    *base = fl_get_le64(from);
+    *base_block = fl_get_le64(from + 8);
+    *size = fl_get_le64(from + 16);
 }
 
 bool fl_journal_walk(struct fl_journal_walk *walk, struct fl_journal_block *block)

@@ -10,12 +10,13 @@
 #define FL_PROTO_OUTBOX_DISK_H
 
 #include "base/buffer.h"
+#include "proto/segment.h"
 
 #define FL_OUTBOX_HEADER_SIZE 32
 #define FL_OUTBOX_RECORD_HEADER_SIZE 16
 #define FL_OUTBOX_SLOT_SIZE 48
 #define FL_OUTBOX_SLOT_STEP 512
-#define FL_OUTBOX_NAME_MAX 32
+#define FL_OUTBOX_NAME_MAX FL_SEGMENT_NAME_MAX
 #define FL_OUTBOX_CURSOR "outbox.cursor"
 
 struct fl_outbox_header {

@@ -4,6 +4,7 @@
  * again. While restoring, everything on its way to a session lies in its window, in the order of
  * its numbers; in the end what was never sent moves to where things wait.
  */
+#include "base/endian.h"
 #include "service/broker_remote.h"
 
 #include <stdlib.h>
@@ -277,21 +278,18 @@ static enum fl_error on_message(struct fl_broker *broker, const struct fl_keep *
 static bool take_ids(struct fl_broker_entry *entry, struct fl_slice ids)
 {
     uint32_t count = (uint32_t)(ids.size / 4);
-    uint32_t *to = count > 1 ? malloc((count + 1) * sizeof *to) : NULL;
+    uint32_t *to = NULL;
 
-    if (count > 1 && !to)
+    if (count == 1)
+        entry->id = fl_get_le32(ids.data);
+    if (count < 2)
+        return true;
+    to = malloc((count + 1) * sizeof *to);
+    if (!to)
         return false;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *at = ids.data + (size_t)4 * i;
-        uint32_t id =
-            (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-        if (to)
-            to[i + 1] = id;
-        else
-            entry->id = id;
-    }
-    if (to)
-        to[0] = count;
+    to[0] = count;
+    for (uint32_t i = 0; i < count; i++)
+        to[i + 1] = fl_get_le32(ids.data + (size_t)4 * i);
     entry->ids = to;
     return true;
 }

@@ -2,6 +2,7 @@
 #include "signer/keystore.h"
 
 #include "base/crc32c.h"
+#include "base/endian.h"
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -53,18 +54,6 @@ struct fl_keystore {
     size_t free_count;
 };
 
-static void put_u32(uint8_t *to, uint32_t value)
-{
-    for (int i = 0; i < 4; i++)
-        to[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint32_t get_u32(const uint8_t *from)
-{
-    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
-           (uint32_t)from[3] << 24;
-}
-
 static bool is_zero(const uint8_t *from, size_t size)
 {
     uint8_t all = 0;
@@ -80,24 +69,24 @@ static void write_identity(uint8_t identity[IDENTITY], struct fl_slice device, u
                            uint32_t slot)
 {
     memset(identity, 0, IDENTITY);
-    put_u32(identity, slot);
-    put_u32(identity + 4, generation);
-    put_u32(identity + 8, (uint32_t)device.size);
+    fl_put_le32(identity, slot);
+    fl_put_le32(identity + 4, generation);
+    fl_put_le32(identity + 8, (uint32_t)device.size);
     memcpy(identity + NAME_AT, device.data, device.size);
-    put_u32(identity + CRC_AT, fl_crc32c(0, fl_slice(identity, CRC_AT)));
+    fl_put_le32(identity + CRC_AT, fl_crc32c(0, fl_slice(identity, CRC_AT)));
 }
 
 /* What is not whole was never reported as made: the slot is free. */
 static bool read_identity(const uint8_t identity[IDENTITY], uint32_t slot, struct fl_slice *device,
                           uint32_t *generation)
 {
-    uint32_t size = get_u32(identity + 8);
+    uint32_t size = fl_get_le32(identity + 8);
 
-    if (get_u32(identity + CRC_AT) != fl_crc32c(0, fl_slice(identity, CRC_AT)) ||
-        get_u32(identity) != slot || size > FL_NAME_MAX)
+    if (fl_get_le32(identity + CRC_AT) != fl_crc32c(0, fl_slice(identity, CRC_AT)) ||
+        fl_get_le32(identity) != slot || size > FL_NAME_MAX)
         return false;
     *device = fl_slice(identity + NAME_AT, size);
-    *generation = get_u32(identity + 4);
+    *generation = fl_get_le32(identity + 4);
     return *generation > 0 && fl_name_valid(*device);
 }
 

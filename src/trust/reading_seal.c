@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trust/reading_seal.h"
 
+#include "base/endian.h"
 #include "base/str.h"
 #include "trust/key.h"
 
@@ -82,28 +83,13 @@ void fl_reading_seal_free(struct fl_reading_seal *seal)
     free(seal);
 }
 
-static void put_u64(uint8_t to[8], uint64_t value)
-{
-    for (int i = 0; i < 8; i++)
-        to[i] = (uint8_t)(value >> (56 - 8 * i));
-}
-
-static uint64_t get_u64(const uint8_t from[8])
-{
-    uint64_t value = 0;
-
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | from[i];
-    return value;
-}
-
 /* The time, of fixed size, and then the stream: no two pairs read the same. */
 static bool associate(EVP_CIPHER_CTX *work, struct fl_slice stream, fl_time_t t)
 {
     uint8_t bound[8 + FL_NAME_MAX];
     int size = 0;
 
-    put_u64(bound, (uint64_t)t);
+    fl_put_be64(bound, (uint64_t)t);
     memcpy(bound + 8, stream.data, stream.size);
     return EVP_CipherUpdate(work, NULL, &size, bound, (int)(8 + stream.size)) == 1;
 }
@@ -122,7 +108,7 @@ enum fl_error fl_reading_seal_value(struct fl_reading_seal *seal, struct fl_slic
     if (!fl_name_valid(stream))
         return fl_fail(ctx, FL_EINVAL, "seal: not a stream name");
     memcpy(&bits, &one_zero, sizeof bits);
-    put_u64(plain, bits);
+    fl_put_be64(plain, bits);
     good = EVP_CIPHER_CTX_copy(seal->work, seal->sealing) == 1 &&
            associate(seal->work, stream, t) &&
            EVP_EncryptUpdate(seal->work, sealed + TAG_SIZE, &size, plain, sizeof plain) == 1 &&
@@ -159,7 +145,7 @@ enum fl_error fl_reading_seal_open(struct fl_reading_seal *seal, struct fl_slice
         ERR_clear_error();
         return fl_fail(ctx, FL_EAUTH, "a sealed value does not open: it was changed, or moved");
     }
-    bits = get_u64(plain);
+    bits = fl_get_be64(plain);
     memcpy(value, &bits, sizeof bits);
     explicit_bzero(plain, sizeof plain);
     return FL_OK;
