@@ -54,8 +54,8 @@
     F(u64, message, 0) /* 0: the client has it, FL_KEEP_RELEASING */                               \
     F(u8, qos, 0)                                                                                  \
     F(u8, flags, 0)                                                                                \
-    F(bytes, ids, 4 * FL_LIMIT_MQTT_SUBSCRIPTIONS) /* subscription identifiers, u32 each */        \
-    F(bytes, share, FL_LIMIT_MQTT_TOPIC)           /* the filter it came by, or empty */
+    F(bytes, ids, 4UL * FL_LIMIT_MQTT_SUBSCRIPTIONS) /* subscription identifiers, u32 each */      \
+    F(bytes, share, FL_LIMIT_MQTT_TOPIC)             /* the filter it came by, or empty */
 #define FL_KEEP_DONE(F) F(u64, session, 0) F(u64, seq, 0)
 #define FL_KEEP_RELEASE(F) F(u64, session, 0) F(u64, seq, 0)
 /* QoS 2 from the client. */

@@ -21,7 +21,6 @@
 enum keeper_user { KEEPER_ENGINE, KEEPER_SYNC, KEEPER_CHORES, KEEPER_USERS };
 
 struct fl_keeper {
-    enum fl_durability durability;
     struct fl_clock clock;
     size_t member_count_wanted;
     struct fl_files_folder folders[KEEPER_USERS]; /* one each: they are not thread-safe */
@@ -33,21 +32,22 @@ struct fl_keeper {
     pthread_cond_t chore_done;
     pthread_t sync_thread;
     pthread_t chore_thread;
+    enum fl_durability durability;
+    unsigned failures; /* of syncs, in a row */
     bool has_mutex;
     bool started;
     bool stopping;
+    bool chore; /* is being done */
+    bool want_checkpoint;
 
     struct fl_journal *journal;
-    bool chore; /* is being done */
     fl_time_t chore_again_at;
     fl_time_t unsynced_since; /* 0: nothing is */
-    unsigned failures;        /* of syncs, in a row */
 
     struct fl_list members;
     size_t member_count;
     size_t waiting; /* members with a ticket that is not committed */
     uint64_t generation;
-    bool want_checkpoint;
     fl_time_t checkpoint_again_at;
 
     struct {

@@ -468,8 +468,10 @@ enum fl_error fl_workers_create(const struct fl_workers_config *config, struct f
         w->untold = calloc(config->count, sizeof w->untold[0]);
     }
     if (!w || !w->meters || !w->untold) {
-        if (w)
+        if (w) {
             free(w->meters);
+            free(w->untold);
+        }
         free(w);
         return fl_fail(ctx, FL_ENOMEM, "workers: out of memory");
     }

@@ -135,17 +135,17 @@ static bool fits(const struct fl_journal *j, size_t text)
 
 static enum fl_error put_again(struct fl_journal *j, struct fl_context *ctx);
 
-static enum fl_error keep(struct fl_journal *j, enum fl_journal_kind kind, uint64_t number,
-                          struct fl_slice text, struct fl_context *ctx)
+/* Room for what commit_kept() puts there. */
+static enum fl_error room_to_keep(struct fl_journal *j, struct fl_slice text,
+                                  struct fl_context *ctx)
 {
-    const struct journal_kept kept = {
-        .number = number, .size = (uint32_t)text.size, .kind = (uint32_t)kind};
+    const size_t size = sizeof(struct journal_kept) + text.size;
 
     if (!j->retain)
         return FL_OK;
-    if (j->retained.size + sizeof kept + text.size > j->retained.max)
+    if (j->retained.size + size > j->retained.max)
         return fl_fail(ctx, FL_EBUSY, "journal: %zu bytes wait for the disk", j->retained.size);
-    if (!fl_buffer_reserve(&j->retained, sizeof kept + text.size)) {
+    if (!fl_buffer_reserve(&j->retained, size)) {
         j->retained.failed = false;
         return fl_fail(ctx, FL_ENOMEM, "journal: out of memory");
     }
@@ -179,7 +179,7 @@ enum fl_error fl_journal_put(struct fl_journal *j, enum fl_journal_kind kind, st
     if (j->rewriting)
         error = put_again(j, ctx);
     if (error == FL_OK)
-        error = keep(j, kind, next, text, ctx);
+        error = room_to_keep(j, text, ctx);
     if (error == FL_OK && !fits(j, text.size))
         error = fl_journal_roll(j, next, reserve, ctx);
     if (error == FL_OK)

@@ -22,23 +22,24 @@ enum fl_error fl_seal_derive(const uint8_t secret[FL_SEAL_KEY], struct fl_slice 
     uint8_t salt_bytes[64];
     char info[64];
     char digest[] = "SHA256";
-    size_t info_size = strlen(label);
+    const struct fl_slice name = fl_slice_str(label);
     OSSL_PARAM params[5];
     EVP_KDF *kdf = NULL;
     EVP_KDF_CTX *derivation = NULL;
     enum fl_error error = FL_OK;
 
-    if (salt.size > sizeof salt_bytes || info_size > sizeof info)
+    if (salt.size > sizeof salt_bytes || name.size > sizeof info)
         return fl_fail(ctx, FL_ELIMIT, "seal: the salt or the label is too long");
     /* OSSL_PARAM takes what it only reads as if it could write there. */
     memcpy(key, secret, sizeof key);
-    memcpy(info, label, info_size);
+    if (name.size)
+        memcpy(info, name.data, name.size);
     if (salt.size)
         memcpy(salt_bytes, salt.data, salt.size);
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0);
     params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key, sizeof key);
     params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, salt_bytes, salt.size);
-    params[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, info_size);
+    params[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, name.size);
     params[4] = OSSL_PARAM_construct_end();
     kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
     derivation = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
