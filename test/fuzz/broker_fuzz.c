@@ -6,7 +6,7 @@
  */
 #include "base/assert.h"
 #include "codec/mqtt.h"
-#include "service/broker.h"
+#include "test/twin/quiet_host.h"
 
 #include <stdlib.h>
 
@@ -59,26 +59,10 @@ static bool will(void *self, struct fl_slice identity, const struct fl_broker_pu
     return message->qos != 1;
 }
 
-static void refused(void *self, void *peer, const char *what, struct fl_slice topic,
-                    const char *reason)
-{
-    (void)self;
-    (void)peer;
-    (void)what;
-    (void)topic;
-    (void)reason;
-}
-
 static void output(void *self, void *peer)
 {
     (void)self;
     ((struct peer *)peer)->output = true;
-}
-
-static void connected(void *self, void *peer)
-{
-    (void)self;
-    (void)peer;
 }
 
 static void ended(void *self, void *peer, const char *why)
@@ -145,16 +129,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char hello[] = "\x10\x14\0\4MQTT\5\2\0\x3c\0\0\7victim1"
                                 "\x82\x07\0\1\0\0\1#\1";
     struct world world = {.now = 1000};
-    struct fl_broker_host host = {.may = may,
-                                  .publish = publish,
-                                  .will = will,
-                                  .refused = refused,
-                                  .output = output,
-                                  .connected = connected,
-                                  .close = ended,
-                                  .self = &world};
+    struct fl_broker_host host = fl_quiet_host();
     struct fl_slice in = fl_slice(data, size);
 
+    host.may = may;
+    host.publish = publish;
+    host.will = will;
+    host.output = output;
+    host.close = ended;
+    host.self = &world;
     if (size > 65536 || fl_broker_create(&host, &world.broker, NULL) != FL_OK)
         return 0;
     for (size_t i = 0; i < CONNS; i++)

@@ -5,32 +5,11 @@
  */
 #include "base/assert.h"
 #include "codec/mqtt.h"
-#include "service/broker.h"
+#include "test/twin/quiet_host.h"
 
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static bool may(void *self, void *peer, enum fl_broker_right right, struct fl_slice topic)
-{
-    (void)self;
-    (void)peer;
-    (void)right;
-    (void)topic;
-    return true;
-}
-
-static enum fl_broker_verdict publish(void *self, void *peer,
-                                      const struct fl_broker_publish *message, uint64_t token,
-                                      uint8_t *reason)
-{
-    (void)self;
-    (void)peer;
-    (void)message;
-    (void)token;
-    (void)reason;
-    return FL_BROKER_ROUTE;
-}
 
 static bool will(void *self, struct fl_slice identity, const struct fl_broker_publish *message)
 {
@@ -39,40 +18,12 @@ static bool will(void *self, struct fl_slice identity, const struct fl_broker_pu
     return true;
 }
 
-static void refused(void *self, void *peer, const char *what, struct fl_slice topic,
-                    const char *reason)
-{
-    (void)self;
-    (void)peer;
-    (void)what;
-    (void)topic;
-    (void)reason;
-}
-
-static void told(void *self, void *peer)
-{
-    (void)self;
-    (void)peer;
-}
-
-static void closed(void *self, void *peer, const char *why)
-{
-    (void)self;
-    (void)peer;
-    (void)why;
-}
-
 static struct fl_broker *made(void)
 {
-    const struct fl_broker_host host = {.may = may,
-                                        .publish = publish,
-                                        .will = will,
-                                        .refused = refused,
-                                        .output = told,
-                                        .connected = told,
-                                        .close = closed};
+    struct fl_broker_host host = fl_quiet_host();
     struct fl_broker *broker = NULL;
 
+    host.will = will;
     fl_assert(fl_broker_create(&host, &broker, NULL) == FL_OK);
     fl_broker_keep(broker, 1, 1000000);
     return broker;

@@ -15,29 +15,21 @@ static bool join(struct log_rig *lr, size_t index, const char *identity)
     return packet.as.connack.session_present;
 }
 
-static void say_subscribe(struct rig_client *client, const char *filter, uint8_t qos, uint32_t id)
-{
-    struct fl_mqtt_filter one = {.filter = fl_slice_str(filter), .qos = qos, .no_local = false};
-    struct fl_mqtt_packet packet = {.type = FL_MQTT_SUBSCRIBE};
-    struct fl_buffer filters = FL_BUFFER(1U << 20);
-
-    assert_ok(fl_mqtt_put_filter(&filters, FL_MQTT_SUBSCRIBE, &one));
-    packet.as.subscribe.packet_id = 77;
-    packet.as.subscribe.filters = fl_buffer_slice(&filters);
-    if (id)
-        FL_MQTT_SET(&packet.properties, subscription_id, id);
-    rig_send(client, &packet);
-    fl_buffer_free(&filters);
-}
-
 static void subscribe(struct log_rig *lr, size_t index, const char *filter, uint8_t qos)
 {
-    struct fl_mqtt_packet packet;
+    const struct fl_mqtt_filter one = {.filter = fl_slice_str(filter), .qos = qos};
 
-    say_subscribe(&lr->rig.clients[index], filter, qos, 0);
+    rig_send_subscribe(&lr->rig.clients[index], &one, 0);
     log_rig_commit(lr);
-    rig_expect(&lr->rig.clients[index], FL_MQTT_SUBACK, &packet);
-    assert_int_equal(packet.as.suback.reasons.data[0], qos);
+    assert_int_equal(rig_expect_suback(&lr->rig.clients[index]), qos);
+}
+
+/* Client 0 has been there, with a session that is kept, and went away. */
+static void was_here(struct log_rig *lr, const char *identity, const char *filter, uint8_t qos)
+{
+    (void)join(lr, 0, identity);
+    subscribe(lr, 0, filter, qos);
+    rig_drop(&lr->rig.clients[0]);
 }
 
 static void publish(struct log_rig *lr, size_t index, const char *topic, const char *payload,
@@ -53,16 +45,16 @@ static void nothing_is_acknowledged_before_it_is_on_stable_storage(void **state)
 {
     struct log_rig lr;
     struct rig_client *writer = NULL;
-    struct fl_mqtt_packet packet;
+    const struct fl_mqtt_filter filter = {.filter = fl_slice_str("a/#"), .qos = 1};
 
     (void)state;
     log_rig_init(&lr);
     (void)join(&lr, 0, "reader");
-    say_subscribe(&lr.rig.clients[0], "a/#", 1, 0);
+    rig_send_subscribe(&lr.rig.clients[0], &filter, 0);
     log_rig_write(&lr);
     rig_expect_nothing(&lr.rig.clients[0]);
     log_rig_commit(&lr);
-    rig_expect(&lr.rig.clients[0], FL_MQTT_SUBACK, &packet);
+    assert_int_equal(rig_expect_suback(&lr.rig.clients[0]), 1);
 
     (void)join(&lr, 1, "writer");
     writer = &lr.rig.clients[1];
@@ -129,9 +121,7 @@ static void a_queue_survives_the_process(void **state)
 
     (void)state;
     log_rig_init(&lr);
-    (void)join(&lr, 0, "reader");
-    subscribe(&lr, 0, "a/#", 2);
-    rig_drop(&lr.rig.clients[0]);
+    was_here(&lr, "reader", "a/#", 2);
     (void)join(&lr, 1, "writer");
     publish(&lr, 1, "a/1", "one", 1);
     publish(&lr, 1, "a/2", "two", 2);
@@ -161,9 +151,7 @@ static void what_was_not_committed_was_not_promised(void **state)
 
     (void)state;
     log_rig_init(&lr);
-    (void)join(&lr, 0, "reader");
-    subscribe(&lr, 0, "a", 1);
-    rig_drop(&lr.rig.clients[0]);
+    was_here(&lr, "reader", "a", 1);
     log_rig_commit(&lr);
     (void)join(&lr, 1, "writer");
     rig_send_publish(&lr.rig.clients[1], "a", "lost", 1);
@@ -260,9 +248,7 @@ static void a_share_keeps_what_waits_for_its_members(void **state)
 
     (void)state;
     log_rig_init(&lr);
-    (void)join(&lr, 0, "worker");
-    subscribe(&lr, 0, "$share/g/a", 1);
-    rig_drop(&lr.rig.clients[0]);
+    was_here(&lr, "worker", "$share/g/a", 1);
     (void)join(&lr, 1, "writer");
     publish(&lr, 1, "a", "one", 1);
     publish(&lr, 1, "a", "two", 2);
@@ -286,9 +272,7 @@ static void sessions_end_when_their_time_is_over(void **state)
 
     (void)state;
     log_rig_init(&lr);
-    (void)join(&lr, 0, "reader");
-    subscribe(&lr, 0, "a", 1);
-    rig_drop(&lr.rig.clients[0]);
+    was_here(&lr, "reader", "a", 1);
     log_rig_commit(&lr);
     log_rig_crash(&lr);
     lr.rig.now += 3599 * 1000;
@@ -452,9 +436,7 @@ static void a_session_that_is_to_end_leaves_the_log(void **state)
 
     (void)state;
     log_rig_init(&lr);
-    (void)join(&lr, 0, "reader");
-    subscribe(&lr, 0, "a", 1);
-    rig_drop(&lr.rig.clients[0]);
+    was_here(&lr, "reader", "a", 1);
     (void)rig_attach(&lr.rig, 0, "reader");
     rig_send_connect(&lr.rig.clients[0], &packet); /* clean, and ends with the connection */
     log_rig_commit(&lr);

@@ -5,53 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "test/twin/quiet_host.h"
 #include "test/unit/broker_rig.h"
-
-static bool quiet_may(void *self, void *peer, enum fl_broker_right right, struct fl_slice topic)
-{
-    (void)self;
-    (void)peer;
-    (void)right;
-    (void)topic;
-    return true;
-}
-
-static void ignore_peer(void *self, void *peer)
-{
-    (void)self;
-    (void)peer;
-}
-
-static void ignore_close(void *self, void *peer, const char *why)
-{
-    (void)self;
-    (void)peer;
-    (void)why;
-}
-
-static void ignore_refused(void *self, void *peer, const char *what, struct fl_slice topic,
-                           const char *reason)
-{
-    (void)self;
-    (void)peer;
-    (void)what;
-    (void)topic;
-    (void)reason;
-}
 
 static struct fl_broker *quiet_broker(void)
 {
-    struct fl_broker_host host = {
-        .may = quiet_may,
-        .publish = rig_publish,
-        .will = rig_will,
-        .refused = ignore_refused,
-        .output = ignore_peer,
-        .connected = ignore_peer,
-        .close = ignore_close,
-    };
+    struct fl_broker_host host = fl_quiet_host();
     struct fl_broker *broker = NULL;
 
+    host.publish = rig_publish;
+    host.will = rig_will;
     assert_ok(fl_broker_create(&host, &broker, NULL));
     return broker;
 }

@@ -307,9 +307,8 @@ static inline bool rig_join(struct rig *rig, size_t index, const char *identity,
     return packet.as.connack.session_present;
 }
 
-/* Returns the SUBACK's code. */
-static inline uint8_t rig_subscribe_with(struct rig_client *client,
-                                         const struct fl_mqtt_filter *filter, uint32_t id)
+static inline void rig_send_subscribe(struct rig_client *client,
+                                      const struct fl_mqtt_filter *filter, uint32_t id)
 {
     struct fl_mqtt_packet packet = {.type = FL_MQTT_SUBSCRIBE};
     struct fl_buffer filters = FL_BUFFER(1U << 20);
@@ -321,10 +320,24 @@ static inline uint8_t rig_subscribe_with(struct rig_client *client,
         FL_MQTT_SET(&packet.properties, subscription_id, id);
     rig_send(client, &packet);
     fl_buffer_free(&filters);
+}
+
+/* The SUBACK's code. */
+static inline uint8_t rig_expect_suback(struct rig_client *client)
+{
+    struct fl_mqtt_packet packet;
+
     rig_expect(client, FL_MQTT_SUBACK, &packet);
     assert_int_equal(packet.as.suback.packet_id, 77);
     assert_int_equal(packet.as.suback.reasons.size, 1);
     return packet.as.suback.reasons.data[0];
+}
+
+static inline uint8_t rig_subscribe_with(struct rig_client *client,
+                                         const struct fl_mqtt_filter *filter, uint32_t id)
+{
+    rig_send_subscribe(client, filter, id);
+    return rig_expect_suback(client);
 }
 
 static inline uint8_t rig_subscribe(struct rig_client *client, const char *filter, uint8_t qos)

@@ -232,6 +232,17 @@ static struct fl_files lock_twin(struct fl_files_twin *twin)
                              .self = twin_files.self};
 }
 
+/* On the twin, which lives as long as the rig. */
+static void open_on_twin(struct rig *r, struct rig_judge *judge, struct fl_files_twin *twin)
+{
+    static struct fl_files files;
+
+    files = lock_twin(twin);
+    rig_start(r, FL_DURABILITY_DISK);
+    r->config.files = &files;
+    rig_open(r, judge);
+}
+
 static void one_failed_sync_loses_nothing(void **state)
 {
     (void)state;
@@ -240,11 +251,8 @@ static void one_failed_sync_loses_nothing(void **state)
         struct rig r;
         struct rig_judge judge;
         struct fl_files_twin *twin = fl_files_twin_new(seed);
-        struct fl_files files = lock_twin(twin);
 
-        rig_start(&r, FL_DURABILITY_DISK);
-        r.config.files = &files;
-        rig_open(&r, &judge);
+        open_on_twin(&r, &judge, twin);
         fail_syncs(2);
         rig_run(&r, 60);
         assert_true(r.closed_well);
@@ -264,13 +272,10 @@ static void disk_that_keeps_failing_is_told_to_all_and_nothing_is_committed(void
     struct rig_judge judge;
     struct fl_context ctx = {0};
     struct fl_files_twin *twin = fl_files_twin_new(9);
-    struct fl_files files = lock_twin(twin);
     uint64_t ticket = 0;
     (void)state;
 
-    rig_start(&r, FL_DURABILITY_DISK);
-    r.config.files = &files;
-    rig_open(&r, &judge);
+    open_on_twin(&r, &judge, twin);
     assert_ok(fl_keeper_append(r.keeper, NULL, fl_slice("x", 1), &ticket, &ctx));
     fail_syncs(UINT64_MAX);
     for (size_t i = 0; i < RIG_WORKERS; i++)
@@ -292,13 +297,10 @@ static void broken_keeper_takes_nothing(void **state)
     struct rig_judge judge;
     struct fl_context ctx = {0};
     struct fl_files_twin *twin = fl_files_twin_new(11);
-    struct fl_files files = lock_twin(twin);
     uint64_t ticket = 0;
     (void)state;
 
-    rig_start(&r, FL_DURABILITY_DISK);
-    r.config.files = &files;
-    rig_open(&r, &judge);
+    open_on_twin(&r, &judge, twin);
     fail_syncs(UINT64_MAX);
     /* Nobody waits: it is synced after a while all the same. */
     assert_ok(fl_keeper_append(r.keeper, NULL, fl_slice("x", 1), &ticket, &ctx));
