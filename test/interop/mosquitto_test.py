@@ -5,10 +5,10 @@ import signal
 import subprocess
 import unittest
 
-from interop import VERSIONS, InteropTest
+from harness import VERSIONS, StationTest
 
 
-class Mosquitto(InteropTest):
+class Mosquitto(StationTest):
     @contextlib.contextmanager
     def sub(self, credential, version, name, *argv):
         """A subscriber that has its SUBACK."""

@@ -6,14 +6,13 @@ import os
 import pathlib
 import unittest
 
-from harness import run, wait_for
-from interop import VERSIONS, InteropTest
+from harness import VERSIONS, StationTest, run, wait_for
 
 HERE = pathlib.Path(__file__).parent
 MODULES = os.environ.get("FAIRLEAD_NODE_MODULES", HERE.parents[1] / "build/asan/interop/node_modules")
 
 
-class MqttJs(InteropTest):
+class MqttJs(StationTest):
     def check(self, transport, version):
         device = f"js-{transport}-{version}"
         credential = self.hub.enrol(device, "station")

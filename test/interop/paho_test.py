@@ -3,12 +3,11 @@
 WebSocket; large payloads over both."""
 import unittest
 
-from harness import wait_for
-from interop import InteropTest
-from mqtt_test import VERSIONS, Client, PacketTypes, Properties, SubscribeOptions, paho
+from harness import VERSIONS, StationTest, wait_for
+from mqtt_test import Client, PacketTypes, Properties, SubscribeOptions, paho
 
 
-class PahoOverWebSocket(InteropTest):
+class PahoOverWebSocket(StationTest):
     def client(self, credential, name, version, **kwargs):
         return Client(credential, name, version, websocket=True, **kwargs)
 

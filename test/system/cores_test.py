@@ -3,7 +3,6 @@
 off, what the front answers, and every process dying. Which worker a device is at is decided by its name and chance."""
 import collections
 import os
-import pathlib
 import threading
 import unittest
 
@@ -13,11 +12,10 @@ os.environ["FAIRLEAD_WORKERS"] = "4"
 from crash_test import Crash  # noqa: E402,F401
 from first_light_test import Certificates, CutOff  # noqa: E402,F401
 from front_test import Front  # noqa: E402,F401
-from harness import HubTest, Mqtt, Refused  # noqa: E402
+from harness import HubTest, Mqtt, Refused, camera_profile  # noqa: E402
 from mqtt_test import MqttTest  # noqa: E402,F401
 
 
-SOURCE = pathlib.Path(__file__).parents[2]
 TALKERS, MESSAGES = 8, 150
 
 
@@ -58,12 +56,8 @@ class Cores(HubTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        profile = cls.hub.work / "talker.profile"
-        text = (SOURCE / "profiles/camera.profile").read_text().replace("profile camera", "profile talker")
-        more = "".join(f"{right} {filter}\n    " for filter in ("talk/+", "shared/#") for right in ("publish", "subscribe"))
-        profile.write_text(text.replace("subscribe d/{device}/c/#", more))
-        cls.hub.fairlead("profile", "sign", profile)
-        cls.hub.fairlead("profile", "add", profile)
+        cls.hub.add_profile(camera_profile("talker", "".join(f"{right} {filter}\n    " for filter in ("talk/+", "shared/#")
+                                                             for right in ("publish", "subscribe"))))
 
     def test_the_front_has_four_workers(self):
         pid = self.hub.children()["fairlead-front"]

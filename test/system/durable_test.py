@@ -2,10 +2,8 @@
 """What the hub acknowledged of messages survives the end of its processes: sessions, what waits for them, retained messages.
 The folder of the log shows none of it in plain text."""
 import os
-import pathlib
 import random
 import signal
-import tempfile
 import time
 import unittest
 
@@ -33,10 +31,7 @@ class Durable(unittest.TestCase):
             conf.write(f"durability {self.durability}\n")
         self.hub.start()
         self.addCleanup(self.end)
-        path = pathlib.Path(tempfile.mkdtemp()) / "node.profile"
-        path.write_text(PROFILE, encoding="utf-8")
-        self.hub.fairlead("profile", "sign", path)
-        self.hub.fairlead("profile", "add", path)
+        self.hub.add_profile(PROFILE)
 
     def end(self):
         self.hub.stop()

@@ -17,7 +17,9 @@ import threading
 import time
 import unittest
 
-BIN = pathlib.Path(os.environ.get("FAIRLEAD_BIN", pathlib.Path(__file__).parents[2] / "build/asan/bin")).resolve()
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("FAIRLEAD_BIN", SOURCE / "build/asan/bin")).resolve()
+VERSIONS = {"mqttv311": 4, "mqttv5": 5}  # by the name that mosquitto's clients know, the number on the wire
 WORKERS = os.environ.get("FAIRLEAD_WORKERS")  # of the front; by default as many as a hub chooses
 READY_S = 30  # generous: sanitizers on a busy machine
 
@@ -115,6 +117,13 @@ class Hub:
             if mark in text:
                 raise AssertionError(f"the log shows {mark!r}:\n{text[-8000:]}")
 
+    def add_profile(self, text):
+        """Signs a profile and gives it to the hub, as a vendor and an operator would."""
+        path = self.work / f"{text.split()[1]}.profile"
+        path.write_text(text, encoding="utf-8")
+        self.fairlead("profile", "sign", path)
+        self.fairlead("profile", "add", path)
+
     def children(self):
         """{program name: pid} of the hub's processes."""
         found = {}
@@ -206,7 +215,18 @@ class Refused(Exception):
     """The hub ended the connection or refused it."""
 
 
-class Mqtt:
+class Inbox:
+    """Bytes of a connection that nobody has taken yet."""
+
+    def need(self, count):
+        while len(self.inbox) < count:
+            data = self.tls.recv(65536)
+            if not data:
+                raise EOFError("closed by the hub")
+            self.inbox += data
+
+
+class Mqtt(Inbox):
     """A small blocking MQTT client; one TLS connection."""
 
     def __init__(self, credential, version=5, session=None, context=None, clean=True, expiry=0, client_id=None, keep_alive=60,
@@ -256,13 +276,6 @@ class Mqtt:
             size >>= 7
             if not size:
                 return head + body
-
-    def need(self, count):
-        while len(self.inbox) < count:
-            data = self.tls.recv(65536)
-            if not data:
-                raise EOFError("closed by the hub")
-            self.inbox += data
 
     def receive(self):
         at, size, shift = 1, 0, 0
@@ -339,7 +352,7 @@ class Mqtt:
             pass
 
 
-class WebSocket:
+class WebSocket(Inbox):
     """A small blocking WebSocket client over TLS that looks like a socket to Mqtt."""
 
     REQUEST = ("GET /mqtt HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: keep-alive, Upgrade",
@@ -370,13 +383,6 @@ class WebSocket:
 
     def sendall(self, data):
         self.tls.sendall(self.frame(data))
-
-    def need(self, count):
-        while len(self.inbox) < count:
-            data = self.tls.recv(65536)
-            if not data:
-                raise EOFError("closed by the hub")
-            self.inbox += data
 
     def read_frame(self):
         """(opcode, payload) of one frame."""
@@ -438,6 +444,12 @@ class WsMqtt(Mqtt):
         return WebSocket(tls)
 
 
+def camera_profile(name, may=None):
+    """The text of a profile like the camera's; `may` stands in place of its right to its commands."""
+    text = (SOURCE / "profiles/camera.profile").read_text(encoding="utf-8").replace("profile camera", f"profile {name}")
+    return text.replace("subscribe d/{device}/c/#", may) if may else text
+
+
 class HubTest(unittest.TestCase):
     """One hub for all tests of a class."""
 
@@ -449,3 +461,15 @@ class HubTest(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.hub.__exit__()
+
+
+class StationTest(HubTest):
+    """There is a model of device that may also speak with itself, below d/{device}/e/."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.hub.add_profile(camera_profile("station", "publish   d/{device}/e/#\n    subscribe d/{device}/e/#"))
+
+    def values(self, device):
+        return sorted(r["value"] for r in self.hub.readings(device))

@@ -120,10 +120,7 @@ PROFILE = """profile {name} {{
 
 
 def add_profile(hub, name, more):
-    path = hub.work / f"{name}.profile"
-    path.write_text(PROFILE.format(name=name, more=more))
-    hub.fairlead("profile", "sign", path)
-    hub.fairlead("profile", "add", path)
+    hub.add_profile(PROFILE.format(name=name, more=more))
 
 
 class Parser(unittest.TestCase):

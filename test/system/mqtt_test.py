@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """MQTT 3.1.1 and 5.0 as other people's clients speak it (mosquitto, Eclipse Paho for Python), against a real hub."""
-import pathlib
 import struct
 import subprocess
 import sys
@@ -14,10 +13,8 @@ from paho.mqtt.packettypes import PacketTypes  # noqa: E402
 from paho.mqtt.properties import Properties  # noqa: E402
 from paho.mqtt.subscribeoptions import SubscribeOptions  # noqa: E402
 
-from harness import HubTest, Mqtt, wait_for  # noqa: E402
+from harness import VERSIONS, Mqtt, StationTest, wait_for  # noqa: E402
 
-SOURCE = pathlib.Path(__file__).parents[2]
-VERSIONS = {"mqttv311": paho.MQTTv311, "mqttv5": paho.MQTTv5}
 
 
 class Client:
@@ -77,19 +74,7 @@ class Client:
         self.paho.loop_stop()
 
 
-class MqttTest(HubTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        profile = cls.hub.work / "station.profile"
-        text = (SOURCE / "profiles/camera.profile").read_text().replace("profile camera", "profile station")
-        profile.write_text(text.replace("subscribe d/{device}/c/#", "publish   d/{device}/e/#\n    subscribe d/{device}/e/#"))
-        cls.hub.fairlead("profile", "sign", profile)
-        cls.hub.fairlead("profile", "add", profile)
-
-    def values(self, device):
-        return sorted(r["value"] for r in self.hub.readings(device))
-
+class MqttTest(StationTest):
     def test_mosquitto_sends_readings_with_every_qos(self):
         for version in VERSIONS:
             device = f"qos-{version}"

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS 1.2: not there until a profile asks for it, then for the devices of that profile only, and gone again with it."""
 import json
-import pathlib
 import ssl
 import subprocess
 import unittest
 
-from harness import Credential, Hub, Mqtt, Refused, WsMqtt, run, wait_for
+from harness import Credential, Hub, Mqtt, Refused, WsMqtt, camera_profile, run, wait_for
 
-SOURCE = pathlib.Path(__file__).parents[2]
 
 
 class Tls12(unittest.TestCase):
@@ -18,13 +16,10 @@ class Tls12(unittest.TestCase):
         self.addCleanup(self.hub.__exit__)
 
     def add_profile(self, version, statement):
-        profile = self.hub.work / "legacy.profile"
-        text = (SOURCE / "profiles/camera.profile").read_text().replace("profile camera", "profile legacy")
-        lines = [f"    version {version}" if line.split()[:1] == ["version"] else line for line in text.splitlines()]
+        lines = camera_profile("legacy").splitlines()
+        lines = [f"    version {version}" if line.split()[:1] == ["version"] else line for line in lines]
         lines.insert(next(i for i, line in enumerate(lines) if "version" in line) + 1, statement)
-        profile.write_text("\n".join(lines) + "\n")
-        self.hub.fairlead("profile", "sign", profile)
-        self.hub.fairlead("profile", "add", profile)
+        self.hub.add_profile("\n".join(lines) + "\n")
 
     def context(self, credential, version=ssl.TLSVersion.TLSv1_2):
         context = credential.context()

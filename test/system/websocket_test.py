@@ -2,29 +2,18 @@
 """MQTT over WebSocket on the HTTPS port: the same identity, rights and cut-off as on the MQTT port, and a door that lets
 nobody else in."""
 import json
-import pathlib
 import socket
 import ssl
 import struct
 import time
 import unittest
 
-from harness import HubTest, Mqtt, Refused, WebSocket, WsMqtt, wait_for
+from harness import Mqtt, Refused, StationTest, WebSocket, WsMqtt, wait_for
 
-SOURCE = pathlib.Path(__file__).parents[2]
 CONNECT = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x00"
 
 
-class WebSocketTest(HubTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        profile = cls.hub.work / "station.profile"
-        text = (SOURCE / "profiles/camera.profile").read_text().replace("profile camera", "profile station")
-        profile.write_text(text.replace("subscribe d/{device}/c/#", "publish   d/{device}/e/#\n    subscribe d/{device}/e/#"))
-        cls.hub.fairlead("profile", "sign", profile)
-        cls.hub.fairlead("profile", "add", profile)
-
+class WebSocketTest(StationTest):
     def tls(self, credential=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(self.hub.dir / "ca.pem")
