@@ -2,7 +2,7 @@
  * What the hub keeps of a device, how long, and its erasure. */
 #include "hub/api.h"
 
-#include "service/data_key.h"
+#include "service/device_key.h"
 
 void fl_api_erase(struct fl_api_call *call)
 {
@@ -65,14 +65,14 @@ void fl_api_get_privacy(struct fl_api_call *call)
 {
     const struct fl_store *store = &call->hub->store;
     struct fl_device device = {0};
-    struct fl_data_key key = {0};
+    struct fl_device_key key = {0};
     struct counting counting = {0};
     struct fl_context ctx = {0};
     const char *state = "none";
     enum fl_error error = fl_registry_get(store, call->segment, &device, &ctx);
 
     if (error == FL_OK)
-        error = fl_data_key_get(store, call->segment, &key, &ctx);
+        error = fl_device_key_get(store, call->segment, &key, &ctx);
     counting.up_to = key.erased;
     if (error == FL_OK)
         error = store->ops->each_series(store->self, call->segment, 0, UINT32_MAX, count_series,

@@ -4,7 +4,7 @@
 #include "hub/api.h"
 
 #include "service/bucket.h"
-#include "service/data_key.h"
+#include "service/device_key.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,9 +196,9 @@ static enum fl_error answer(struct fl_hub *hub, struct read *r)
 {
     struct fl_api_call call = {.hub = hub, .caller = r->caller, .route = r->route};
     struct reading_out out = {0};
-    struct fl_data_key record = {0};
+    struct fl_device_key record = {0};
     struct fl_context ctx = {0};
-    enum fl_error error = fl_data_key_get(&hub->store, fl_slice_str(r->device), &record, &ctx);
+    enum fl_error error = fl_device_key_get(&hub->store, fl_slice_str(r->device), &record, &ctx);
 
     /* Reading makes no key: without one nothing was sealed. */
     if (error == FL_OK && record.made && !record.erasing)
@@ -206,7 +206,7 @@ static enum fl_error answer(struct fl_hub *hub, struct read *r)
     if (error == FL_EMORE)
         return error;
     out.erased = record.erasing ? record.generation : record.erased;
-    out.erasing = fl_data_key_is_erasing(&hub->store, fl_slice_str(r->device));
+    out.erasing = fl_device_key_is_erasing(&hub->store, fl_slice_str(r->device));
     r->query.device = fl_slice_str(r->device);
     r->query.stream = fl_slice_str(r->stream);
     fl_api_list_init(&out.list, r->query.limit);

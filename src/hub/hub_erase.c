@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "hub/api.h"
-#include "service/data_key.h"
+#include "service/device_key.h"
 
 #include <stdlib.h>
 
@@ -74,7 +74,7 @@ void fl_hub_erase(struct fl_hub *hub, struct fl_api_caller caller, struct fl_sli
     if (error == FL_OK)
         error = fl_store_begin(&hub->store, &ctx);
     if (error == FL_OK) {
-        error = fl_data_key_erase_begin(&hub->store, device, change, &ctx);
+        error = fl_device_key_erase_begin(&hub->store, device, change, &ctx);
         error = fl_store_end(&hub->store, error, &ctx);
     }
     if (error != FL_OK) {
@@ -96,22 +96,22 @@ void fl_hub_erase(struct fl_hub *hub, struct fl_api_caller caller, struct fl_sli
 /* --- what comes back --- */
 
 static enum fl_error record(struct fl_hub *hub, struct fl_slice device, uint32_t erased,
-                            struct fl_data_key *key, struct fl_context *ctx)
+                            struct fl_device_key *key, struct fl_context *ctx)
 {
     enum fl_error error = fl_store_begin(&hub->store, ctx);
 
     if (error != FL_OK)
         return error;
-    error = fl_data_key_erased(&hub->store, device, erased, fl_hub_now(hub), ctx);
+    error = fl_device_key_erased(&hub->store, device, erased, fl_hub_now(hub), ctx);
     if (error == FL_OK)
-        error = fl_data_key_get(&hub->store, device, key, ctx);
+        error = fl_device_key_get(&hub->store, device, key, ctx);
     return fl_store_end(&hub->store, error, ctx);
 }
 
 bool fl_hub_erase_result(struct fl_hub *hub, const struct fl_msg_data_key_result *result)
 {
     struct fl_hub_erase *erase = find(hub, result->device);
-    struct fl_data_key key = {0};
+    struct fl_device_key key = {0};
     struct fl_context ctx = {0};
     enum fl_error error = (enum fl_error)result->error;
 
@@ -167,10 +167,10 @@ static bool first_erased(void *to, const struct fl_series *series)
 /* A step: FL_EMORE while there is more to delete. */
 static enum fl_error delete_some(struct fl_hub *hub, struct fl_slice device, struct fl_context *ctx)
 {
-    struct fl_data_key key = {0};
+    struct fl_device_key key = {0};
     struct found found = {0};
     size_t deleted = 0;
-    enum fl_error error = fl_data_key_get(&hub->store, device, &key, ctx);
+    enum fl_error error = fl_device_key_get(&hub->store, device, &key, ctx);
 
     found.erased = key.erased;
     if (error == FL_OK)
@@ -182,7 +182,7 @@ static enum fl_error delete_some(struct fl_hub *hub, struct fl_slice device, str
         return error == FL_OK ? FL_EMORE : error;
     }
     if (error == FL_OK)
-        error = fl_data_key_erase_end(&hub->store, device, ctx);
+        error = fl_device_key_erase_end(&hub->store, device, ctx);
     if (error == FL_OK)
         fl_log(FL_LOG_INFO, TAG, "%.*s: its readings are deleted", FL_SLICE_ARGS(device));
     return error;
@@ -229,7 +229,7 @@ void fl_hub_tick_erases(struct fl_hub *hub, bool signer_gone)
     give_up(hub, signer_gone);
     if (signer_gone)
         return;
-    if (fl_data_key_each_erasure(&hub->store, AT_ONCE, take_erasure, &u, &ctx) != FL_OK)
+    if (fl_device_key_each_erasure(&hub->store, AT_ONCE, take_erasure, &u, &ctx) != FL_OK)
         fl_log(FL_LOG_ERROR, TAG, "%s", ctx.text);
     for (size_t i = 0; i < u.count; i++) {
         struct fl_slice device = fl_slice_str(u.device[i]);

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "hub/api.h"
-#include "service/data_key.h"
+#include "service/device_key.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ enum fl_error fl_hub_key(struct fl_hub *hub, struct fl_slice device, struct fl_h
                          struct fl_context *ctx)
 {
     struct fl_hub_key *found = fl_keyring_find(&hub->keyring, device);
-    struct fl_data_key record;
+    struct fl_device_key record;
     enum fl_error error = FL_OK;
 
     *key = NULL;
@@ -51,7 +51,7 @@ enum fl_error fl_hub_key(struct fl_hub *hub, struct fl_slice device, struct fl_h
     }
     if (found)
         return found->failed ? fl_fail(ctx, found->failed, "%s", found->words) : FL_EMORE;
-    error = fl_data_key_get(&hub->store, device, &record, ctx);
+    error = fl_device_key_get(&hub->store, device, &record, ctx);
     if (error == FL_OK && record.erasing)
         error = fl_fail(ctx, FL_EBUSY, "its readings are being erased");
     if (error != FL_OK)
@@ -114,8 +114,8 @@ static enum fl_error note(struct fl_hub *hub, struct fl_slice device, uint32_t e
 
     if (error != FL_OK)
         return error;
-    error = erased ? fl_data_key_found_erased(&hub->store, device, erased, fl_hub_now(hub), ctx)
-                   : fl_data_key_made(&hub->store, device, ctx);
+    error = erased ? fl_device_key_found_erased(&hub->store, device, erased, fl_hub_now(hub), ctx)
+                   : fl_device_key_made(&hub->store, device, ctx);
     return fl_store_end(&hub->store, error, ctx);
 }
 

@@ -4,7 +4,7 @@
 #include "hub/hub.h"
 
 #include "base/log.h"
-#include "service/data_key.h"
+#include "service/device_key.h"
 
 #define TAG "sweep"
 #define SEAL_AGAIN_MS 60000
@@ -139,7 +139,7 @@ static bool seal_series(struct fl_hub *hub, const struct item *item, struct fl_c
     uint64_t before = 0;
     enum fl_error error = FL_OK;
 
-    if (fl_data_key_is_erasing(&hub->store, fl_slice_str(item->device)))
+    if (fl_device_key_is_erasing(&hub->store, fl_slice_str(item->device)))
         error = fl_fail(ctx, FL_EBUSY, "they are being erased");
     else
         error = fl_hub_key(hub, fl_slice_str(item->device), &key, ctx);

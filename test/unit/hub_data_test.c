@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "service/bucket.h"
-#include "service/data_key.h"
+#include "service/device_key.h"
 
 #include <stdio.h>
 #include <stdlib.h>

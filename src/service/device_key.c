@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/data_key.h"
+#include "service/device_key.h"
 
 #include "service/audit.h"
 
@@ -16,13 +16,13 @@ static struct fl_slice erase_key(char to[sizeof ERASE + FL_NAME_MAX], struct fl_
     return fl_slice(to, (size_t)size);
 }
 
-enum fl_error fl_data_key_get(const struct fl_store *store, struct fl_slice device,
-                              struct fl_data_key *key, struct fl_context *ctx)
+enum fl_error fl_device_key_get(const struct fl_store *store, struct fl_slice device,
+                                struct fl_device_key *key, struct fl_context *ctx)
 {
     json_t *document = NULL;
     enum fl_error error = fl_document_get(store, FL_TABLE_DATA_KEY, device, &document, ctx);
 
-    *key = (struct fl_data_key){.generation = 1};
+    *key = (struct fl_device_key){.generation = 1};
     if (error == FL_ENOTFOUND)
         return FL_OK;
     if (error != FL_OK)
@@ -37,7 +37,7 @@ enum fl_error fl_data_key_get(const struct fl_store *store, struct fl_slice devi
 }
 
 static enum fl_error put(const struct fl_store *store, struct fl_slice device,
-                         const struct fl_data_key *key, struct fl_context *ctx)
+                         const struct fl_device_key *key, struct fl_context *ctx)
 {
     json_t *document =
         json_pack("{s:I, s:b, s:I, s:I, s:b}", "generation", (json_int_t)key->generation, "made",
@@ -51,11 +51,11 @@ static enum fl_error put(const struct fl_store *store, struct fl_slice device,
     return error;
 }
 
-enum fl_error fl_data_key_made(const struct fl_store *store, struct fl_slice device,
-                               struct fl_context *ctx)
+enum fl_error fl_device_key_made(const struct fl_store *store, struct fl_slice device,
+                                 struct fl_context *ctx)
 {
-    struct fl_data_key key;
-    enum fl_error error = fl_data_key_get(store, device, &key, ctx);
+    struct fl_device_key key;
+    enum fl_error error = fl_device_key_get(store, device, &key, ctx);
 
     if (error != FL_OK || key.made)
         return error;
@@ -75,7 +75,7 @@ static enum fl_error write_down(const struct fl_store *store, const char *who, c
     return fl_audit_append(store, &entry, ctx);
 }
 
-static void forget_generations(struct fl_data_key *key, uint32_t erased)
+static void forget_generations(struct fl_device_key *key, uint32_t erased)
 {
     if (erased > key->erased)
         key->erased = erased;
@@ -85,11 +85,11 @@ static void forget_generations(struct fl_data_key *key, uint32_t erased)
     }
 }
 
-enum fl_error fl_data_key_found_erased(const struct fl_store *store, struct fl_slice device,
-                                       uint32_t erased, fl_time_t now, struct fl_context *ctx)
+enum fl_error fl_device_key_found_erased(const struct fl_store *store, struct fl_slice device,
+                                         uint32_t erased, fl_time_t now, struct fl_context *ctx)
 {
-    struct fl_data_key key;
-    enum fl_error error = fl_data_key_get(store, device, &key, ctx);
+    struct fl_device_key key;
+    enum fl_error error = fl_device_key_get(store, device, &key, ctx);
 
     if (error != FL_OK)
         return error;
@@ -101,21 +101,31 @@ enum fl_error fl_data_key_found_erased(const struct fl_store *store, struct fl_s
                       json_pack("{s:I}", "generation", (json_int_t)erased), now, ctx);
 }
 
-enum fl_error fl_data_key_erase_begin(const struct fl_store *store, struct fl_slice device,
-                                      const struct fl_change *change, struct fl_context *ctx)
+/* What the key is now, and what of the erasure is `left`. */
+static enum fl_error put_erasure(const struct fl_store *store, struct fl_slice device,
+                                 const struct fl_device_key *key, const char *left,
+                                 struct fl_context *ctx)
 {
     char name[sizeof ERASE + FL_NAME_MAX];
-    struct fl_data_key key;
-    json_t *document = json_pack("{s:s}", "left", "key");
-    enum fl_error error = fl_data_key_get(store, device, &key, ctx);
+    json_t *document = json_pack("{s:s}", "left", left);
+    enum fl_error error = put(store, device, key, ctx);
 
-    if (error == FL_OK) {
-        key.erasing = true;
-        error = put(store, device, &key, ctx);
-    }
     if (error == FL_OK)
         error = fl_document_put(store, FL_TABLE_META, erase_key(name, device), document, ctx);
     json_decref(document);
+    return error;
+}
+
+enum fl_error fl_device_key_erase_begin(const struct fl_store *store, struct fl_slice device,
+                                        const struct fl_change *change, struct fl_context *ctx)
+{
+    struct fl_device_key key;
+    enum fl_error error = fl_device_key_get(store, device, &key, ctx);
+
+    if (error != FL_OK)
+        return error;
+    key.erasing = true;
+    error = put_erasure(store, device, &key, "key", ctx);
     if (error != FL_OK)
         return error;
     return write_down(
@@ -124,38 +134,33 @@ enum fl_error fl_data_key_erase_begin(const struct fl_store *store, struct fl_sl
         change->now, ctx);
 }
 
-enum fl_error fl_data_key_erased(const struct fl_store *store, struct fl_slice device,
-                                 uint32_t erased, fl_time_t now, struct fl_context *ctx)
+enum fl_error fl_device_key_erased(const struct fl_store *store, struct fl_slice device,
+                                   uint32_t erased, fl_time_t now, struct fl_context *ctx)
 {
-    char name[sizeof ERASE + FL_NAME_MAX];
-    struct fl_data_key key;
-    json_t *document = json_pack("{s:s}", "left", "readings");
-    enum fl_error error = fl_data_key_get(store, device, &key, ctx);
+    struct fl_device_key key;
+    enum fl_error error = fl_device_key_get(store, device, &key, ctx);
 
-    if (error == FL_OK) {
-        forget_generations(&key, erased);
-        key.erasing = false;
-        key.erased_at = now;
-        error = put(store, device, &key, ctx);
-    }
-    if (error == FL_OK)
-        error = fl_document_put(store, FL_TABLE_META, erase_key(name, device), document, ctx);
-    json_decref(document);
+    if (error != FL_OK)
+        return error;
+    forget_generations(&key, erased);
+    key.erasing = false;
+    key.erased_at = now;
+    error = put_erasure(store, device, &key, "readings", ctx);
     if (error != FL_OK)
         return error;
     return write_down(store, "signer", "privacy.erased", device,
                       json_pack("{s:I}", "generation", (json_int_t)key.erased), now, ctx);
 }
 
-enum fl_error fl_data_key_erase_end(const struct fl_store *store, struct fl_slice device,
-                                    struct fl_context *ctx)
+enum fl_error fl_device_key_erase_end(const struct fl_store *store, struct fl_slice device,
+                                      struct fl_context *ctx)
 {
     char name[sizeof ERASE + FL_NAME_MAX];
 
     return fl_document_del(store, FL_TABLE_META, erase_key(name, device), ctx);
 }
 
-bool fl_data_key_is_erasing(const struct fl_store *store, struct fl_slice device)
+bool fl_device_key_is_erasing(const struct fl_store *store, struct fl_slice device)
 {
     char name[sizeof ERASE + FL_NAME_MAX];
     json_t *document = NULL;
@@ -167,7 +172,7 @@ bool fl_data_key_is_erasing(const struct fl_store *store, struct fl_slice device
 }
 
 struct visiting {
-    fl_data_key_visit visit;
+    fl_device_key_visit visit;
     void *to;
 };
 
@@ -184,8 +189,9 @@ static bool visit_erasure(void *to, struct fl_slice key, struct fl_slice text)
     return more;
 }
 
-enum fl_error fl_data_key_each_erasure(const struct fl_store *store, uint32_t limit,
-                                       fl_data_key_visit visit, void *to, struct fl_context *ctx)
+enum fl_error fl_device_key_each_erasure(const struct fl_store *store, uint32_t limit,
+                                         fl_device_key_visit visit, void *to,
+                                         struct fl_context *ctx)
 {
     struct visiting v = {.visit = visit, .to = to};
 
