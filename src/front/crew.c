@@ -225,7 +225,6 @@ static bool leave(void *self)
     if (was_busy && !m->busy)
         m->crew->host.room(m->crew->host.self, m->index);
     wake_all(m);
-    end_work(m);
     (void)atomic_exchange(&m->asleep, true);
     if (is_quiet(m))
         return true;
@@ -233,13 +232,24 @@ static bool leave(void *self)
     return false;
 }
 
+static void unlock(void *self)
+{
+    end_work(self);
+}
+
+static void lock(void *self)
+{
+    struct member *m = self;
+
+    atomic_store(&m->asleep, false);
+    begin_work(m);
+}
+
 static void enter(void *self)
 {
     struct member *m = self;
     bool stopping = m->index && atomic_load(&m->crew->stopping);
 
-    atomic_store(&m->asleep, false);
-    begin_work(m);
     hear(m);
     read_mail(m); /* all that was sent before it was to stop */
     if (stopping)
@@ -319,6 +329,8 @@ static enum fl_error member_init(struct fl_crew *crew, unsigned index, struct fl
                                  struct fl_context *ctx)
 {
     struct member *m = &crew->members[index];
+    const struct fl_loop_guard guard = {
+        .leave = leave, .unlock = unlock, .lock = lock, .enter = enter, .self = m};
     enum fl_error error = FL_OK;
 
     m->crew = crew;
@@ -342,7 +354,7 @@ static enum fl_error member_init(struct fl_crew *crew, unsigned index, struct fl
     m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (m->wake_fd < 0)
         return fl_fail(ctx, FL_EIO, "crew: eventfd: %s", strerror(errno));
-    fl_loop_set_guard(m->loop, &(struct fl_loop_guard){.leave = leave, .enter = enter, .self = m});
+    fl_loop_set_guard(m->loop, &guard);
     error = fl_loop_add(m->loop, &m->wake, m->wake_fd, ctx);
     for (unsigned to = 0; to < crew->count && !error; to++)
         if (to != index)

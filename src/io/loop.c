@@ -254,19 +254,27 @@ void fl_loop_measure(struct fl_loop *loop, struct fl_histogram *rounds)
 enum fl_error fl_loop_round(struct fl_loop *loop, fl_time_t wait_ms, struct fl_context *ctx)
 {
     struct epoll_event events[EVENTS_PER_ROUND];
+    const struct fl_loop_guard *guard = &loop->guard;
+    bool measured = loop->rounds != NULL;
     int count = 0;
+    int failure = 0;
     uint64_t woke_us = 0;
 
-    if (loop->guard.leave && !loop->guard.leave(loop->guard.self))
+    if (guard->leave && !guard->leave(guard->self))
         wait_ms = 0;
-    count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, wait_time(loop, wait_ms));
-    woke_us = loop->rounds ? fl_clock_monotonic_us() : 0;
-
-    if (count < 0 && errno != EINTR)
-        return fl_fail(ctx, FL_EIO, "loop: epoll: %s", strerror(errno));
+    wait_ms = wait_time(loop, wait_ms);
+    if (guard->unlock)
+        guard->unlock(guard->self);
+    count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, (int)wait_ms);
+    failure = count < 0 ? errno : 0;
+    woke_us = measured ? fl_clock_monotonic_us() : 0;
+    if (guard->lock)
+        guard->lock(guard->self);
+    if (failure && failure != EINTR)
+        return fl_fail(ctx, FL_EIO, "loop: epoll: %s", strerror(failure));
     loop->now = fl_clock_monotonic(fl_clock_system());
-    if (loop->guard.enter)
-        loop->guard.enter(loop->guard.self);
+    if (guard->enter)
+        guard->enter(guard->self);
     for (int i = 0; i < count; i++)
         deliver(loop, &events[i]);
     fire_timers(loop);

@@ -57,9 +57,12 @@ void fl_loop_defer(struct fl_loop *loop, struct fl_deferred *deferred);
 void fl_loop_undefer(struct fl_deferred *deferred);
 
 /* What is between rounds: `leave` is called before the loop waits (false: there is more to do, it
- * must not), `enter` after it has waited and before any handler. */
+ * must not), `enter` after it has waited and before any handler. Between `unlock` and `lock` the
+ * loop touches nothing of its own, so that whoever holds what they guard may use its timers. */
 struct fl_loop_guard {
     bool (*leave)(void *self);
+    void (*unlock)(void *self);
+    void (*lock)(void *self);
     void (*enter)(void *self);
     void *self;
 };
