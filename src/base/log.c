@@ -157,6 +157,7 @@ static void write_line(enum fl_log_level level, const char *tag, struct fl_slice
         return;
 }
 
+FL_PRINTF(4, 0)
 static void write_words(enum fl_log_level level, const char *tag, struct fl_slice device,
                         const char *format, va_list args)
 {
