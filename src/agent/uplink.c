@@ -99,7 +99,7 @@ void fl_uplink_free(struct fl_uplink *uplink)
     if (!uplink)
         return;
     while (uplink->streams.count) {
-        struct fl_map_node *node = fl_map_next(&uplink->streams, NULL);
+        struct fl_map_node *node = fl_map_first(&uplink->streams);
         struct stream *stream = fl_container_of(node, struct stream, node);
 
         fl_map_remove(&uplink->streams, node);

@@ -84,6 +84,7 @@ static bool grow(struct fl_map *map)
     free(map->buckets);
     map->buckets = buckets;
     map->bucket_count = count;
+    map->first = 0;
     return true;
 }
 
@@ -100,15 +101,17 @@ static struct fl_map_node *find_hashed(const struct fl_map *map, struct fl_slice
 enum fl_error fl_map_add(struct fl_map *map, struct fl_map_node *node, struct fl_slice key)
 {
     uint64_t hash = fl_map_hash(key);
-    struct fl_map_node **bucket = NULL;
+    size_t bucket = 0;
 
     if (find_hashed(map, key, hash))
         return FL_EEXISTS;
     if (map->count >= map->bucket_count && !grow(map) && map->bucket_count == 0)
         return FL_ENOMEM;
-    bucket = &map->buckets[hash & (map->bucket_count - 1)];
-    *node = (struct fl_map_node){.next = *bucket, .key = key, .hash = hash};
-    *bucket = node;
+    bucket = hash & (map->bucket_count - 1);
+    if (bucket < map->first)
+        map->first = bucket;
+    *node = (struct fl_map_node){.next = map->buckets[bucket], .key = key, .hash = hash};
+    map->buckets[bucket] = node;
     map->count++;
     return FL_OK;
 }
@@ -130,6 +133,13 @@ void fl_map_remove(struct fl_map *map, struct fl_map_node *node)
     *link = node->next;
     node->next = NULL;
     map->count--;
+}
+
+struct fl_map_node *fl_map_first(struct fl_map *map)
+{
+    while (map->first < map->bucket_count && !map->buckets[map->first])
+        map->first++;
+    return map->first < map->bucket_count ? map->buckets[map->first] : NULL;
 }
 
 struct fl_map_node *fl_map_next(const struct fl_map *map, const struct fl_map_node *node)

@@ -20,6 +20,7 @@ struct fl_map {
     struct fl_map_node **buckets;
     size_t bucket_count;
     size_t count;
+    size_t first; /* buckets below it are empty */
 };
 
 /* Call once at start with 16 random bytes; without it the seed is zero (tests). */
@@ -31,6 +32,10 @@ FL_MUST_USE enum fl_error fl_map_add(struct fl_map *map, struct fl_map_node *nod
                                      struct fl_slice key);
 struct fl_map_node *fl_map_find(const struct fl_map *map, struct fl_slice key); /* or NULL */
 void fl_map_remove(struct fl_map *map, struct fl_map_node *node);               /* it must be in */
+
+/* Any node, or NULL. For taking all out, one after the other: that costs no more than a walk, where
+ * beginning a walk again for each would be quadratic. */
+struct fl_map_node *fl_map_first(struct fl_map *map);
 
 /* Walks in no order: start with NULL; NULL at the end. The current node may be removed only after
  * its successor was taken. */

@@ -509,8 +509,8 @@ void fl_front_mqtt_free(struct fl_front_mqtt *mqtt)
     fl_listener_close(mqtt->listener);
     FL_LIST_EACH(item, &mqtt->strangers)
     free_conn(fl_container_of(item, struct fl_mqtt_conn, node), "the front ends");
-    for (struct fl_map_node *node = fl_map_next(&mqtt->devices, NULL); node;
-         node = fl_map_next(&mqtt->devices, NULL)) {
+    for (struct fl_map_node *node = fl_map_first(&mqtt->devices); node;
+         node = fl_map_first(&mqtt->devices)) {
         struct fl_mqtt_device *d = fl_container_of(node, struct fl_mqtt_device, node);
 
         /* With its last connection the device is freed, unless it is over its rate. */

@@ -16,7 +16,7 @@ void fl_session_table_free(struct fl_session_table *table)
 {
     struct fl_map_node *node = NULL;
 
-    while ((node = fl_map_next(&table->devices, NULL))) {
+    while ((node = fl_map_first(&table->devices))) {
         fl_map_remove(&table->devices, node);
         free(of_node(node));
     }

@@ -673,8 +673,8 @@ void fl_broker_remote_free(struct fl_broker *broker)
 {
     struct fl_broker_remote *remote = broker->remote;
 
-    for (struct fl_map_node *node = fl_map_next(&remote->interests, NULL); node;
-         node = fl_map_next(&remote->interests, NULL))
+    for (struct fl_map_node *node = fl_map_first(&remote->interests); node;
+         node = fl_map_first(&remote->interests))
         interest_free(broker, fl_container_of(node, struct fl_broker_interest, by_name));
     if (remote->index.root)
         fl_topic_index_free(&remote->index);

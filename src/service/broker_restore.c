@@ -635,19 +635,18 @@ void fl_broker_restore_end(struct fl_broker *broker)
     struct fl_map *const maps[] = {&broker->keep.sessions, &broker->keep.messages};
 
     for (size_t i = 0; i < 2; i++) {
-        for (struct fl_map_node *node = fl_map_next(maps[i], NULL); node;
-             node = fl_map_next(maps[i], NULL))
+        for (struct fl_map_node *node = fl_map_first(maps[i]); node; node = fl_map_first(maps[i]))
             drop(maps[i], fl_container_of(node, struct numbered, node));
         fl_map_free(maps[i]);
     }
-    for (struct fl_map_node *node = fl_map_next(&broker->keep.transit, NULL); node;
-         node = fl_map_next(&broker->keep.transit, NULL))
+    for (struct fl_map_node *node = fl_map_first(&broker->keep.transit); node;
+         node = fl_map_first(&broker->keep.transit))
         lying_free(broker, fl_container_of(node, struct lying, node));
     fl_map_free(&broker->keep.transit);
     free(broker->keep.arrived);
     broker->keep.arrived = NULL;
-    for (struct fl_map_node *node = fl_map_next(&broker->keep.forgotten, NULL); node;
-         node = fl_map_next(&broker->keep.forgotten, NULL)) {
+    for (struct fl_map_node *node = fl_map_first(&broker->keep.forgotten); node;
+         node = fl_map_first(&broker->keep.forgotten)) {
         fl_map_remove(&broker->keep.forgotten, node);
         free(fl_container_of(node, struct forgotten, node));
     }

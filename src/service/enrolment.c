@@ -43,9 +43,9 @@ void fl_enrolment_free(struct fl_enrolment *e)
 {
     struct fl_map_node *node = NULL;
 
-    while ((node = fl_map_next(&e->attempts, NULL)))
+    while ((node = fl_map_first(&e->attempts)))
         forget(e, fl_container_of(node, struct attempts, node));
-    while ((node = fl_map_next(&e->in_flight, NULL))) {
+    while ((node = fl_map_first(&e->in_flight))) {
         fl_map_remove(&e->in_flight, node);
         free(fl_container_of(node, struct flight, node));
     }

@@ -266,6 +266,45 @@ static void the_map_finds_what_is_in_and_nothing_else(void **state)
     free(entries);
 }
 
+static void add_all(struct fl_map *map, struct entry *entries, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        (void)snprintf(entries[i].key, sizeof entries[i].key, "k%d", i);
+        assert_ok(fl_map_add(map, &entries[i].node, fl_slice_str(entries[i].key)));
+    }
+}
+
+static void a_map_is_emptied_from_its_first(void **state)
+{
+    struct fl_map map = {0};
+    struct entry *entries = calloc(3000, sizeof *entries);
+    struct fl_map_node *node = NULL;
+    size_t taken = 0;
+    size_t behind = 0;
+    (void)state;
+
+    assert_non_null(entries);
+    assert_null(fl_map_first(&map));
+    add_all(&map, entries, 0, 1000);
+    for (; taken < 900; taken++)
+        fl_map_remove(&map, fl_map_first(&map));
+    /* What was emptied is not looked at again... */
+    behind = map.first;
+    assert_true(behind > map.bucket_count / 2);
+    (void)fl_map_first(&map);
+    assert_true(map.first >= behind);
+    /* ...until something is there, be it in more buckets. */
+    add_all(&map, entries, 1000, 1500);
+    add_all(&map, entries, 1500, 3000);
+    for (; (node = fl_map_first(&map)); taken++)
+        fl_map_remove(&map, node);
+    assert_int_equal(taken, 3000);
+    assert_int_equal(map.count, 0);
+    fl_map_free(&map);
+    assert_null(fl_map_first(&map));
+    free(entries);
+}
+
 static void the_hash_is_siphash_2_4(void **state)
 {
     /* The first vectors of the reference implementation: key 00..0f, message 00..n-1. */
@@ -324,6 +363,7 @@ int main(void)
         cmocka_unit_test(base64_goes_there_and_back_at_every_length),
         cmocka_unit_test(the_heap_gives_timers_in_order),
         cmocka_unit_test(the_map_finds_what_is_in_and_nothing_else),
+        cmocka_unit_test(a_map_is_emptied_from_its_first),
         cmocka_unit_test(the_hash_is_siphash_2_4),
         cmocka_unit_test(a_list_keeps_order_and_forgives_double_removal),
     };
