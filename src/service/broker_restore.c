@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define NUMBERS_MASK ((uint64_t)63)
+#define NUMBER_MAX ((uint64_t)1 << 62) /* the next ones must not wrap around */
 #define FAR ((fl_time_t)1 << 60)
 
 /* A session or a message by its number in the log. */
@@ -154,7 +155,8 @@ static enum fl_error on_session(struct fl_broker *broker, const struct fl_keep *
     enum fl_error error = FL_OK;
 
     if (!fl_slice_cut(&client_id, 0, &identity) || identity.size == 0 ||
-        identity.size > FL_LIMIT_HOST || client_id.size > FL_LIMIT_MQTT_CLIENT_ID || !record->id)
+        identity.size > FL_LIMIT_HOST || client_id.size > FL_LIMIT_MQTT_CLIENT_ID || !record->id ||
+        record->expiry_s == 0) /* those that end with their connection are not written down */
         return FL_OK;
     /* Of one that is not known, a later record says all. One that is known is whole already. */
     if (!numbered && !record->whole)
@@ -596,17 +598,16 @@ static bool resume_all(struct fl_broker *broker, fl_time_t now)
 
 /* --- all of it --- */
 
-/* What another broker has read must not be given again either. */
-static void note_ids(struct fl_broker *broker, const struct fl_keep *record)
+/* The number that a record gave to something, or 0. */
+static uint64_t number_given(const struct fl_keep *record)
 {
     if (record->type == fl_keep_type_session)
-        note_id(broker, record->as.session.id);
-    else if (record->type == fl_keep_type_message)
-        note_id(broker, record->as.message.id);
-    else if (record->type == fl_keep_type_transit)
-        note_id(broker, record->as.transit.number);
-    else if (record->type == fl_keep_type_arrived)
-        note_id(broker, record->as.arrived.number);
+        return record->as.session.id;
+    if (record->type == fl_keep_type_message)
+        return record->as.message.id;
+    if (record->type == fl_keep_type_transit)
+        return record->as.transit.number;
+    return record->type == fl_keep_type_arrived ? record->as.arrived.number : 0;
 }
 
 enum fl_error fl_broker_restore(struct fl_broker *broker, const struct fl_keep *record, bool mine,
@@ -624,7 +625,10 @@ enum fl_error fl_broker_restore(struct fl_broker *broker, const struct fl_keep *
         [fl_keep_type_arrived] = on_arrived,
     };
 
-    note_ids(broker, record);
+    if (number_given(record) > NUMBER_MAX)
+        return FL_OK; /* no broker ever came so far */
+    /* What another broker has read must not be given again either. */
+    note_id(broker, number_given(record));
     if (record->type >= sizeof on / sizeof on[0] || !on[record->type])
         return FL_OK; /* not a broker's */
     return mine ? on[record->type](broker, record, now) : FL_OK;

@@ -48,6 +48,25 @@ static void join(struct fl_broker *broker, const char *name)
     fl_broker_detach(conn, 60);
 }
 
+/* Just below the bound on numbers a broker's own next ones would be over it. At one a nanosecond
+ * nobody comes here in seventy years. */
+static bool is_near_the_end(const struct fl_keep *record)
+{
+    const uint64_t near = (uint64_t)1 << 61;
+    const uint64_t end = (uint64_t)1 << 62;
+    uint64_t number = 0;
+
+    if (record->type == fl_keep_type_session)
+        number = record->as.session.id;
+    else if (record->type == fl_keep_type_message)
+        number = record->as.message.id;
+    else if (record->type == fl_keep_type_transit)
+        number = record->as.transit.number;
+    else if (record->type == fl_keep_type_arrived)
+        number = record->as.arrived.number;
+    return number > near && number <= end;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fl_slice in = fl_slice(data, size);
@@ -59,7 +78,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t batch = 0;
 
     while (fl_keep_decode(&in, &record, NULL) == FL_OK)
-        fl_assert(fl_broker_restore(broker, &record, true, 10) == FL_OK);
+        fl_assert(is_near_the_end(&record) ||
+                  fl_broker_restore(broker, &record, true, 10) == FL_OK);
     fl_broker_restored(broker, NULL, NULL, 10);
     fl_broker_resumed(broker);
     fl_broker_tick(broker, 40);
@@ -69,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fl_broker_log_taken(broker);
     fl_broker_committed(broker, batch, 60);
 
+    fl_broker_tick(broker, 60); /* what expired is not counted */
     fl_broker_count(broker, &before);
     fl_broker_checkpoint(broker);
     fl_assert(fl_broker_checkpoint_step(broker, SIZE_MAX / 2));

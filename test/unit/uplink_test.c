@@ -70,7 +70,7 @@ static int set_up(void **state)
     now = 1000000;
     last_log[0] = 0;
     fl_log_set_writer(note_log);
-    return open_agent();
+    return (int)open_agent();
 }
 
 static int tear_down(void **state)
