@@ -6,12 +6,13 @@
 #   make bench              our own cost: CPU, memory         make bench-peers  the same beside mosquitto and NATS
 #   make soak               an hour of churn, kills and floods (SOAK_SECONDS=)
 #   make tsan               tests under ThreadSanitizer       make cov      branch coverage of the pure layers
+#   make paho               Eclipse Paho's interoperability suites against the hub (PAHO= a checkout, or it is cloned)
 PREFIX ?= /usr/local
 SECONDS_EACH ?= 300
 ONESHOT ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: all build demo test check fuzz tsan cov bench bench-peers soak install clean setup
+.PHONY: all build demo test check paho fuzz tsan cov bench bench-peers soak install clean setup
 all: build
 
 setup:
@@ -70,6 +71,11 @@ bench-peers: build
 SOAK_SECONDS ?= 3600
 soak: build
 	@FAIRLEAD_BIN=build/release/bin test/soak/soak.py $(SOAK_SECONDS)
+
+PAHO ?= build/paho.mqtt.testing
+paho: build
+	@[ -d $(PAHO) ] || git clone -q --depth 1 https://github.com/eclipse/paho.mqtt.testing $(PAHO)
+	@FAIRLEAD_BIN=build/release/bin test/interop/paho_suite.py $(PAHO)
 
 clean:
 	rm -rf build
