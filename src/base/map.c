@@ -2,6 +2,7 @@
 #include "base/map.h"
 
 #include "base/assert.h"
+#include "base/list.h"
 
 #include <stdlib.h>
 
@@ -68,17 +69,17 @@ uint64_t fl_map_hash(struct fl_slice key)
 static bool grow(struct fl_map *map)
 {
     size_t count = map->bucket_count ? map->bucket_count * 2 : 16;
-    struct fl_map_node **buckets = calloc(count, sizeof(struct fl_map_node *));
+    struct fl_map_link **buckets = calloc(count, sizeof(struct fl_map_link *));
 
     if (!buckets)
         return false;
     for (size_t i = 0; i < map->bucket_count; i++) {
-        struct fl_map_node *node = map->buckets[i];
-        while (node) {
-            struct fl_map_node *next = node->next;
-            node->next = buckets[node->hash & (count - 1)];
-            buckets[node->hash & (count - 1)] = node;
-            node = next;
+        struct fl_map_link *link = map->buckets[i];
+        while (link) {
+            struct fl_map_link *next = link->next;
+            link->next = buckets[link->hash & (count - 1)];
+            buckets[link->hash & (count - 1)] = link;
+            link = next;
         }
     }
     free(map->buckets);
@@ -88,32 +89,76 @@ static bool grow(struct fl_map *map)
     return true;
 }
 
-static struct fl_map_node *find_hashed(const struct fl_map *map, struct fl_slice key, uint64_t hash)
-{
-    struct fl_map_node *node =
-        map->bucket_count ? map->buckets[hash & (map->bucket_count - 1)] : NULL;
+/* --- links --- */
 
-    while (node && (node->hash != hash || !fl_slice_equal(node->key, key)))
-        node = node->next;
-    return node;
-}
-
-enum fl_error fl_map_add(struct fl_map *map, struct fl_map_node *node, struct fl_slice key)
+enum fl_error fl_map_add_link(struct fl_map *map, struct fl_map_link *link, uint64_t hash)
 {
-    uint64_t hash = fl_map_hash(key);
     size_t bucket = 0;
 
-    if (find_hashed(map, key, hash))
-        return FL_EEXISTS;
     if (map->count >= map->bucket_count && !grow(map) && map->bucket_count == 0)
         return FL_ENOMEM;
     bucket = hash & (map->bucket_count - 1);
     if (bucket < map->first)
         map->first = bucket;
-    *node = (struct fl_map_node){.next = map->buckets[bucket], .key = key, .hash = hash};
-    map->buckets[bucket] = node;
+    *link = (struct fl_map_link){.next = map->buckets[bucket], .hash = hash};
+    map->buckets[bucket] = link;
     map->count++;
     return FL_OK;
+}
+
+void fl_map_remove_link(struct fl_map *map, struct fl_map_link *link)
+{
+    struct fl_map_link **at = NULL;
+
+    fl_assert(map->bucket_count > 0);
+    at = &map->buckets[link->hash & (map->bucket_count - 1)];
+    while (*at && *at != link)
+        at = &(*at)->next;
+    fl_assert(*at == link);
+    *at = link->next;
+    link->next = NULL;
+    map->count--;
+}
+
+struct fl_map_link *fl_map_next_link(const struct fl_map *map, const struct fl_map_link *link)
+{
+    size_t bucket = 0;
+
+    if (link) {
+        if (link->next)
+            return link->next;
+        bucket = (link->hash & (map->bucket_count - 1)) + 1;
+    }
+    for (; bucket < map->bucket_count; bucket++)
+        if (map->buckets[bucket])
+            return map->buckets[bucket];
+    return NULL;
+}
+
+/* --- nodes --- */
+
+static struct fl_map_node *node_of(struct fl_map_link *link)
+{
+    return link ? fl_container_of(link, struct fl_map_node, link) : NULL;
+}
+
+static struct fl_map_node *find_hashed(const struct fl_map *map, struct fl_slice key, uint64_t hash)
+{
+    struct fl_map_link *link = fl_map_chain(map, hash);
+
+    while (link && (link->hash != hash || !fl_slice_equal(node_of(link)->key, key)))
+        link = link->next;
+    return node_of(link);
+}
+
+enum fl_error fl_map_add(struct fl_map *map, struct fl_map_node *node, struct fl_slice key)
+{
+    uint64_t hash = fl_map_hash(key);
+
+    if (find_hashed(map, key, hash))
+        return FL_EEXISTS;
+    node->key = key;
+    return fl_map_add_link(map, &node->link, hash);
 }
 
 struct fl_map_node *fl_map_find(const struct fl_map *map, struct fl_slice key)
@@ -123,38 +168,29 @@ struct fl_map_node *fl_map_find(const struct fl_map *map, struct fl_slice key)
 
 void fl_map_remove(struct fl_map *map, struct fl_map_node *node)
 {
-    struct fl_map_node **link = NULL;
-
-    fl_assert(map->bucket_count > 0);
-    link = &map->buckets[node->hash & (map->bucket_count - 1)];
-    while (*link && *link != node)
-        link = &(*link)->next;
-    fl_assert(*link == node);
-    *link = node->next;
-    node->next = NULL;
-    map->count--;
+    fl_map_remove_link(map, &node->link);
 }
 
 struct fl_map_node *fl_map_first(struct fl_map *map)
 {
     while (map->first < map->bucket_count && !map->buckets[map->first])
         map->first++;
-    return map->first < map->bucket_count ? map->buckets[map->first] : NULL;
+    return map->first < map->bucket_count ? node_of(map->buckets[map->first]) : NULL;
 }
 
 struct fl_map_node *fl_map_next(const struct fl_map *map, const struct fl_map_node *node)
 {
-    size_t bucket = 0;
+    return node_of(fl_map_next_link(map, node ? &node->link : NULL));
+}
 
-    if (node) {
-        if (node->next)
-            return node->next;
-        bucket = (node->hash & (map->bucket_count - 1)) + 1;
-    }
-    for (; bucket < map->bucket_count; bucket++)
-        if (map->buckets[bucket])
-            return map->buckets[bucket];
-    return NULL;
+struct fl_map_node *fl_map_in_bucket(const struct fl_map *map, size_t bucket)
+{
+    return bucket < map->bucket_count ? node_of(map->buckets[bucket]) : NULL;
+}
+
+struct fl_map_node *fl_map_beside(const struct fl_map_node *node)
+{
+    return node_of(node->link.next);
 }
 
 void fl_map_free(struct fl_map *map)

@@ -10,14 +10,18 @@
 #include "base/error.h"
 #include "base/slice.h"
 
-struct fl_map_node {
-    struct fl_map_node *next;
-    struct fl_slice key;
+struct fl_map_link {
+    struct fl_map_link *next;
     uint64_t hash;
 };
 
+struct fl_map_node {
+    struct fl_map_link link;
+    struct fl_slice key;
+};
+
 struct fl_map {
-    struct fl_map_node **buckets;
+    struct fl_map_link **buckets;
     size_t bucket_count;
     size_t count;
     size_t first; /* buckets below it are empty */
@@ -41,5 +45,23 @@ struct fl_map_node *fl_map_first(struct fl_map *map);
  * its successor was taken. */
 struct fl_map_node *fl_map_next(const struct fl_map *map, const struct fl_map_node *node);
 void fl_map_free(struct fl_map *map); /* frees the buckets, not the nodes */
+
+/* The nodes of one bucket, for a walk with pauses in which the map may change: buckets only ever
+ * double, so going on with the next number meets each node that stays, some of them twice. */
+struct fl_map_node *fl_map_in_bucket(const struct fl_map *map, size_t bucket); /* or NULL */
+struct fl_map_node *fl_map_beside(const struct fl_map_node *node);             /* or NULL */
+
+/* --- links --- */
+
+/* Whether an equal one is in is the caller's business. FL_ENOMEM: only when the map is empty. */
+FL_MUST_USE enum fl_error fl_map_add_link(struct fl_map *map, struct fl_map_link *link,
+                                          uint64_t hash);
+void fl_map_remove_link(struct fl_map *map, struct fl_map_link *link); /* it must be in */
+/* Where those with this hash are, among others; on with `next`. */
+static inline struct fl_map_link *fl_map_chain(const struct fl_map *map, uint64_t hash)
+{
+    return map->bucket_count ? map->buckets[hash & (map->bucket_count - 1)] : NULL;
+}
+struct fl_map_link *fl_map_next_link(const struct fl_map *map, const struct fl_map_link *link);
 
 #endif

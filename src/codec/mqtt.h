@@ -288,6 +288,8 @@ bool fl_mqtt_filter_is_shared(struct fl_slice filter); /* begins with "$share/" 
 FL_MUST_USE bool fl_mqtt_share_filter(struct fl_slice shared, struct fl_slice *filter);
 size_t fl_mqtt_topic_levels(struct fl_slice topic); /* at least 1 */
 bool fl_mqtt_topic_matches(struct fl_slice filter, struct fl_slice topic);
+/* The same for what follows a level that both have: a '$' is nothing special there. */
+bool fl_mqtt_levels_match(struct fl_slice filter, struct fl_slice topic);
 bool fl_mqtt_text_valid(struct fl_slice text); /* UTF-8 without U+0000 */
 
 #endif

@@ -58,16 +58,13 @@ size_t fl_mqtt_topic_levels(struct fl_slice topic)
     return levels;
 }
 
-bool fl_mqtt_topic_matches(struct fl_slice filter, struct fl_slice topic)
+bool fl_mqtt_levels_match(struct fl_slice filter, struct fl_slice topic)
 {
     struct fl_slice want = {0};
     struct fl_slice have = {0};
     bool more_want = true;
     bool more_have = true;
 
-    if (filter.size && topic.size && topic.data[0] == '$' &&
-        (filter.data[0] == '+' || filter.data[0] == '#'))
-        return false;
     for (;;) {
         more_want = fl_slice_cut(&filter, '/', &want);
         if (fl_slice_is(want, "#"))
@@ -80,4 +77,12 @@ bool fl_mqtt_topic_matches(struct fl_slice filter, struct fl_slice topic)
         if (!more_want)
             return false;
     }
+}
+
+bool fl_mqtt_topic_matches(struct fl_slice filter, struct fl_slice topic)
+{
+    if (filter.size && topic.size && topic.data[0] == '$' &&
+        (filter.data[0] == '+' || filter.data[0] == '#'))
+        return false;
+    return fl_mqtt_levels_match(filter, topic);
 }

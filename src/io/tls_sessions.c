@@ -306,7 +306,8 @@ bool fl_tls_sessions_walk(struct fl_tls_sessions *sessions, size_t *bucket, size
     (void)pthread_mutex_lock(&sessions->lock);
     until = sessions->log.size + bytes;
     for (; *bucket < map->bucket_count && sessions->log.size < until; (*bucket)++)
-        for (struct fl_map_node *node = map->buckets[*bucket]; node; node = node->next)
+        for (struct fl_map_node *node = fl_map_in_bucket(map, *bucket); node;
+             node = fl_map_beside(node))
             write_down(sessions, fl_container_of(node, struct entry, node));
     all = *bucket >= map->bucket_count;
     (void)pthread_mutex_unlock(&sessions->lock);

@@ -12,6 +12,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+/* gcc 12's analyzer loses what is held by an array and calls it a leak. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 /* What one identity retains. */
 struct owner {
     struct fl_map_node by_name;
@@ -20,11 +25,18 @@ struct owner {
     uint8_t name[];
 };
 
+/* There are many: it fits what malloc gives for 56 bytes. */
 struct retained {
     struct fl_topic_entry in_index;
-    struct fl_heap_node expiry;
     struct fl_broker_message *message;
-    struct owner *owner; /* NULL: the hub itself */
+    struct owner *owner;   /* NULL: the hub itself */
+    struct expiry *expiry; /* NULL: it does not expire */
+    uint32_t place;        /* among all */
+};
+
+struct expiry {
+    struct fl_heap_node node;
+    struct retained *retained;
 };
 
 struct fl_broker_group {
@@ -34,6 +46,9 @@ struct fl_broker_group {
     struct fl_topic_index index;
     struct fl_map owners;
     struct fl_heap expiries;
+    struct retained **all; /* as many as `retained` says, in no order */
+    size_t all_capacity;
+    size_t unwritten; /* of all, at the front: the walk has not come to them */
     size_t bytes;
     uint64_t version;
     atomic_size_t retained;
@@ -143,22 +158,57 @@ static void uncount(struct fl_broker_group *group, const struct fl_broker_messag
     owner_release(group, owner);
 }
 
-static void drop(struct fl_broker_group *group, struct retained *retained)
+static size_t count_of(const struct fl_broker_group *group)
 {
-    uncount(group, retained->message, retained->owner);
-    fl_topic_index_remove(&group->index, &retained->in_index);
-    fl_heap_remove(&group->expiries, &retained->expiry);
+    return atomic_load_explicit(&group->retained, memory_order_relaxed);
+}
+
+/* Call before it is counted. */
+static bool list(struct fl_broker_group *group, struct retained *retained)
+{
+    size_t at = count_of(group);
+
+    if (at == group->all_capacity) {
+        size_t capacity = at ? at * 2 : 16;
+        struct retained **all = realloc(group->all, capacity * sizeof(struct retained *));
+        if (!all)
+            return false;
+        group->all = all;
+        group->all_capacity = capacity;
+    }
+    retained->place = (uint32_t)at;
+    group->all[at] = retained;
+    return true;
+}
+
+/* Call after it is uncounted. The last one takes its place: nearer to the front, so that a walk
+ * which has not come to it still does. */
+static void unlist(struct fl_broker_group *group, const struct retained *retained)
+{
+    size_t left = count_of(group);
+    struct retained *last = group->all[left];
+
+    last->place = retained->place;
+    group->all[last->place] = last;
+    if (group->unwritten > left)
+        group->unwritten = left;
+}
+
+static void free_retained(struct fl_broker_group *group, struct retained *retained)
+{
+    if (retained->expiry)
+        fl_heap_remove(&group->expiries, &retained->expiry->node);
+    free(retained->expiry);
     fl_broker_message_unref(retained->message);
     free(retained);
 }
 
-static void free_one(void *self, struct fl_topic_entry *entry)
+static void drop(struct fl_broker_group *group, struct retained *retained)
 {
-    struct retained *retained = fl_container_of(entry, struct retained, in_index);
-
-    (void)self;
-    fl_broker_message_unref(retained->message);
-    free(retained);
+    uncount(group, retained->message, retained->owner);
+    unlist(group, retained);
+    fl_topic_index_remove(&group->index, &retained->in_index);
+    free_retained(group, retained);
 }
 
 void fl_broker_group_free(struct fl_broker_group *group)
@@ -167,10 +217,11 @@ void fl_broker_group_free(struct fl_broker_group *group)
 
     if (!group)
         return;
-    if (group->index.root) {
-        fl_topic_index_each(&group->index, free_one, NULL);
+    for (size_t i = 0; i < count_of(group); i++)
+        free_retained(group, group->all[i]);
+    free(group->all);
+    if (group->index.root)
         fl_topic_index_free(&group->index);
-    }
     for (struct fl_map_node *node = fl_map_next(&group->owners, NULL); node; node = next) {
         next = fl_map_next(&group->owners, node);
         free(fl_container_of(node, struct owner, by_name));
@@ -214,8 +265,7 @@ static bool fits(const struct fl_broker_group *group, const struct fl_broker_dev
     size_t old_bytes = old ? cost(old->message) : 0;
     bool is_own = owner && old && old->owner == owner;
 
-    if (atomic_load_explicit(&group->retained, memory_order_relaxed) - (old ? 1 : 0) >=
-            FL_LIMIT_MQTT_RETAINED ||
+    if (count_of(group) - (old ? 1 : 0) >= FL_LIMIT_MQTT_RETAINED ||
         group->bytes - old_bytes + bytes > FL_LIMIT_MQTT_RETAINED_BYTES)
         return false;
     return !owner ||
@@ -236,18 +286,15 @@ bool fl_broker_may_retain(const struct fl_broker *broker, const struct fl_broker
     return may;
 }
 
-static bool place(struct fl_broker_group *group, struct retained *retained)
+static bool expire(struct fl_broker_group *group, struct retained *retained, fl_time_t due)
 {
-    struct fl_broker_message *message = retained->message;
-
-    if (message->expires != FL_TIME_NEVER &&
-        fl_heap_set(&group->expiries, &retained->expiry, message->expires) != FL_OK)
-        return false;
-    if (fl_topic_index_add(&group->index, fl_broker_message_topic(message), &retained->in_index) ==
-        FL_OK)
+    if (due == FL_TIME_NEVER)
         return true;
-    fl_heap_remove(&group->expiries, &retained->expiry);
-    return false;
+    retained->expiry = calloc(1, sizeof *retained->expiry);
+    if (!retained->expiry)
+        return false;
+    retained->expiry->retained = retained;
+    return fl_heap_set(&group->expiries, &retained->expiry->node, due) == FL_OK;
 }
 
 static bool store(struct fl_broker_group *group, struct fl_broker_message *message,
@@ -260,18 +307,19 @@ static bool store(struct fl_broker_group *group, struct fl_broker_message *messa
         owner_release(group, owner);
         return false;
     }
-    retained->message = message;
+    if (group->count > 1)
+        fl_broker_message_cross(message);
+    retained->message = fl_broker_message_ref(message);
     retained->owner = owner;
-    count(group, message, owner);
-    if (place(group, retained)) {
-        if (group->count > 1)
-            fl_broker_message_cross(message);
-        (void)fl_broker_message_ref(message);
-        return true;
+    if (!list(group, retained) || !expire(group, retained, message->expires) ||
+        fl_topic_index_add(&group->index, fl_broker_message_topic(message), &retained->in_index) !=
+            FL_OK) {
+        free_retained(group, retained);
+        owner_release(group, owner);
+        return false;
     }
-    uncount(group, message, owner);
-    free(retained);
-    return false;
+    count(group, message, owner);
+    return true;
 }
 
 void fl_broker_retain(struct fl_broker *broker, const struct fl_broker_input *input,
@@ -349,24 +397,21 @@ void fl_broker_group_forget(struct fl_broker *broker, struct fl_slice topic, uin
     (void)pthread_mutex_unlock(&group->lock);
 }
 
-static void write_down(void *self, struct fl_topic_entry *entry)
-{
-    const struct retained *retained = fl_container_of(entry, struct retained, in_index);
-    struct fl_slice owner = retained->owner ? retained->owner->by_name.key : fl_slice(NULL, 0);
-
-    fl_broker_keep_retain(self, retained->message, owner);
-}
-
-bool fl_broker_group_walk(struct fl_broker *broker, size_t bucket)
+bool fl_broker_group_walk(struct fl_broker *broker, bool begins)
 {
     struct fl_broker_group *group = broker->group;
-    struct fl_map_node *node = NULL;
     bool is_one = false;
 
     (void)pthread_mutex_lock(&group->lock);
-    is_one = bucket < group->index.nodes.bucket_count;
-    for (node = is_one ? group->index.nodes.buckets[bucket] : NULL; node; node = node->next)
-        fl_topic_index_at(node, write_down, broker);
+    if (begins)
+        group->unwritten = count_of(group);
+    is_one = group->unwritten > 0;
+    if (is_one) {
+        const struct retained *retained = group->all[--group->unwritten];
+
+        fl_broker_keep_retain(broker, retained->message,
+                              retained->owner ? retained->owner->by_name.key : fl_slice(NULL, 0));
+    }
     (void)pthread_mutex_unlock(&group->lock);
     return is_one;
 }
@@ -444,7 +489,7 @@ void fl_broker_retained_tick(struct fl_broker *broker, fl_time_t now)
     (void)pthread_mutex_lock(&group->lock);
     for (first = fl_heap_first(&group->expiries); first && first->due <= now;
          first = fl_heap_first(&group->expiries))
-        drop(group, fl_container_of(first, struct retained, expiry));
+        drop(group, fl_container_of(first, struct expiry, node)->retained);
     note_due(group);
     (void)pthread_mutex_unlock(&group->lock);
 }

@@ -482,8 +482,9 @@ FL_MUST_USE enum fl_error fl_broker_group_restore(struct fl_broker *broker,
                                                   struct fl_broker_message *message,
                                                   const struct fl_broker_device *device);
 void fl_broker_group_forget(struct fl_broker *broker, struct fl_slice topic, uint64_t version);
-/* Writes down what is retained in one bucket of the store. False: there is no such bucket. */
-bool fl_broker_group_walk(struct fl_broker *broker, size_t bucket);
+/* Writes down one of the messages that were retained when the walk began; each that stays is met,
+ * whatever comes and goes between the calls. False: that was all. One walk at a time. */
+bool fl_broker_group_walk(struct fl_broker *broker, bool begins);
 void fl_broker_send_retained(struct fl_broker *broker, struct fl_broker_subscription *subscription,
                              fl_time_t now);
 /* The first broker of the group lets them expire. */

@@ -407,7 +407,8 @@ static bool walk_session(struct fl_broker *broker, size_t bucket)
 {
     if (bucket >= broker->sessions.bucket_count)
         return false;
-    for (struct fl_map_node *node = broker->sessions.buckets[bucket]; node; node = node->next) {
+    for (struct fl_map_node *node = fl_map_in_bucket(&broker->sessions, bucket); node;
+         node = fl_map_beside(node)) {
         struct fl_broker_session *session = fl_container_of(node, struct fl_broker_session, by_key);
         if (session->log_id)
             fl_broker_keep_whole(broker, session);
@@ -419,7 +420,8 @@ static bool walk_share(struct fl_broker *broker, size_t bucket)
 {
     if (bucket >= broker->shares.bucket_count)
         return false;
-    for (struct fl_map_node *node = broker->shares.buckets[bucket]; node; node = node->next) {
+    for (struct fl_map_node *node = fl_map_in_bucket(&broker->shares, bucket); node;
+         node = fl_map_beside(node)) {
         const struct fl_broker_share *share = fl_container_of(node, struct fl_broker_share, by_key);
         walk_queue(broker, key_of(share), &share->waiting);
     }
@@ -434,7 +436,8 @@ static bool walk_turns(struct fl_broker *broker, size_t bucket)
         fl_broker_remote_walk(broker);
     if (!interests || bucket >= interests->bucket_count)
         return false;
-    for (struct fl_map_node *node = interests->buckets[bucket]; node; node = node->next) {
+    for (struct fl_map_node *node = fl_map_in_bucket(interests, bucket); node;
+         node = fl_map_beside(node)) {
         const struct fl_broker_interest *interest =
             fl_container_of(node, struct fl_broker_interest, by_name);
         if (interest->turns)
@@ -446,7 +449,7 @@ static bool walk_turns(struct fl_broker *broker, size_t bucket)
 /* The store is one for all: the first broker writes it. */
 static bool walk_retained(struct fl_broker *broker, size_t bucket)
 {
-    return broker->host.index == 0 && fl_broker_group_walk(broker, bucket);
+    return broker->host.index == 0 && fl_broker_group_walk(broker, bucket == 0);
 }
 
 /* Buckets only ever double: going on at the same place after that, each node is still met, some

@@ -88,7 +88,7 @@ static struct fl_broker_interest *interest_new(struct fl_broker *broker,
         FL_OK)
         goto fail;
     /* Not the bits that choose its bucket. */
-    interest->home = (uint8_t)((interest->by_name.hash >> 40) % broker->remote->count);
+    interest->home = (uint8_t)((interest->by_name.link.hash >> 40) % broker->remote->count);
     return interest;
 fail:
     free(interest);

@@ -1,22 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/topic_index.h"
 
+#include "base/assert.h"
+#include "codec/mqtt.h"
+
 #include <stdlib.h>
 
 /* All nodes are in one hash map, by parent and level: a node needs no table of its own, and a level
- * is found in one look-up however many siblings it has. */
+ * is found in one look-up however many siblings it has.
+ *
+ * A node stands for one level; without children it may stand for all that is left of its words, so
+ * that a topic of its own costs one node and not one for each level. When other words want to go on
+ * below its first level, it is pushed down and an ordinary node takes its place. The way back, when
+ * they have gone, is not taken: it saves nothing that words which come again would not cost. */
 struct fl_topic_node {
-    struct fl_map_node in_map;
+    struct fl_map_link in_map;
     struct fl_topic_node *parent;
-    struct fl_topic_node *plus; /* the child "+" */
-    struct fl_topic_node *hash; /* the child "#" */
-    struct fl_list children;
-    struct fl_list sibling;
-    struct fl_list entries;
-    uint8_t key[]; /* the parent's address, then the level */
+    struct fl_topic_node *children; /* "#" is the first of them, then "+" */
+    struct fl_topic_node *sibling;
+    struct fl_topic_node **back; /* what points to it among its siblings */
+    struct fl_topic_entry *entries;
+    uint16_t size;
+    bool has_hash; /* a child "#" */
+    bool has_plus; /* one that is or begins with "+" */
+    uint8_t words[];
 };
-
-#define KEY_HEAD sizeof(struct fl_topic_node *)
 
 struct walk {
     const struct fl_topic_index *index;
@@ -24,91 +32,222 @@ struct walk {
     void *self;
 };
 
-static struct fl_slice level_of(const struct fl_topic_node *node)
+static struct fl_topic_node *node_of(struct fl_map_link *link)
 {
-    return fl_slice_from(node->in_map.key, KEY_HEAD);
+    return fl_container_of(link, struct fl_topic_node, in_map);
 }
 
+static struct fl_slice words_of(const struct fl_topic_node *node)
+{
+    return fl_slice(node->words, node->size);
+}
+
+static uint64_t hash_of(const struct fl_topic_node *parent, struct fl_slice level)
+{
+    uintptr_t above = (uintptr_t)parent;
+    uint8_t key[sizeof above + FL_LIMIT_MQTT_TOPIC];
+
+    memcpy(key, &above, sizeof above);
+    if (level.size)
+        memcpy(key + sizeof above, level.data, level.size);
+    return fl_map_hash(fl_slice(key, sizeof above + level.size));
+}
+
+static bool begins_with(const struct fl_topic_node *node, struct fl_slice level)
+{
+    return node->size >= level.size &&
+           (level.size == 0 || memcmp(node->words, level.data, level.size) == 0) &&
+           (node->size == level.size || node->words[level.size] == '/');
+}
+
+/* The child that is this level or begins with it. */
 static struct fl_topic_node *find(const struct fl_topic_index *index,
                                   const struct fl_topic_node *parent, struct fl_slice level)
 {
-    uint8_t key[KEY_HEAD + FL_LIMIT_MQTT_TOPIC];
-    struct fl_map_node *node = NULL;
+    uint64_t hash = 0;
+    struct fl_map_link *link = NULL;
 
-    if (level.size > FL_LIMIT_MQTT_TOPIC)
+    if (!parent->children || level.size > FL_LIMIT_MQTT_TOPIC)
         return NULL;
-    memcpy(key, &parent, KEY_HEAD);
-    if (level.size)
-        memcpy(key + KEY_HEAD, level.data, level.size);
-    node = fl_map_find(&index->nodes, fl_slice(key, KEY_HEAD + level.size));
-    return node ? fl_container_of(node, struct fl_topic_node, in_map) : NULL;
+    hash = hash_of(parent, level);
+    for (link = fl_map_chain(&index->nodes, hash); link; link = link->next)
+        if (link->hash == hash && node_of(link)->parent == parent &&
+            begins_with(node_of(link), level))
+            return node_of(link);
+    return NULL;
 }
 
-static struct fl_topic_node *node_new(const struct fl_topic_node *parent, struct fl_slice level)
-{
-    struct fl_topic_node *node = calloc(1, sizeof *node + KEY_HEAD + level.size);
+/* --- children --- */
 
+static struct fl_topic_node *hash_child(const struct fl_topic_node *node)
+{
+    return node->has_hash ? node->children : NULL;
+}
+
+static struct fl_topic_node *plus_child(const struct fl_topic_node *node)
+{
+    if (!node->has_plus)
+        return NULL;
+    return node->has_hash ? node->children->sibling : node->children;
+}
+
+static void link_child(struct fl_topic_node *parent, struct fl_topic_node *node)
+{
+    struct fl_topic_node **at = &parent->children;
+    bool is_hash = fl_slice_is(words_of(node), "#");
+    bool is_plus = begins_with(node, fl_slice_str("+"));
+
+    if (parent->has_hash)
+        at = &(*at)->sibling;
+    if (parent->has_plus && !is_hash)
+        at = &(*at)->sibling;
+    parent->has_hash = parent->has_hash || is_hash;
+    parent->has_plus = parent->has_plus || is_plus;
+    node->parent = parent;
+    node->back = at;
+    node->sibling = *at;
+    if (node->sibling)
+        node->sibling->back = &node->sibling;
+    *at = node;
+}
+
+static void unlink_child(struct fl_topic_node *node)
+{
+    struct fl_topic_node *parent = node->parent;
+
+    if (node == plus_child(parent))
+        parent->has_plus = false;
+    else if (node == hash_child(parent))
+        parent->has_hash = false;
+    *node->back = node->sibling;
+    if (node->sibling)
+        node->sibling->back = node->back;
+}
+
+static struct fl_topic_node *node_new(struct fl_slice words)
+{
+    size_t size = offsetof(struct fl_topic_node, words) + words.size; /* without padding */
+    struct fl_topic_node *node = NULL;
+
+    node = calloc(1, size > sizeof *node ? size : sizeof *node);
     if (!node)
         return NULL;
-    fl_list_init(&node->children);
-    fl_list_init(&node->sibling);
-    fl_list_init(&node->entries);
-    memcpy(node->key, &parent, KEY_HEAD);
-    if (level.size)
-        memcpy(node->key + KEY_HEAD, level.data, level.size);
+    node->size = (uint16_t)words.size;
+    if (words.size)
+        memcpy(node->words, words.data, words.size);
     return node;
 }
 
 static struct fl_topic_node *add_child(struct fl_topic_index *index, struct fl_topic_node *parent,
-                                       struct fl_slice level)
+                                       struct fl_slice words, struct fl_slice level)
 {
-    struct fl_topic_node *node = node_new(parent, level);
+    struct fl_topic_node *node = node_new(words);
 
     if (!node)
         return NULL;
-    if (fl_map_add(&index->nodes, &node->in_map, fl_slice(node->key, KEY_HEAD + level.size)) !=
-        FL_OK) {
+    if (fl_map_add_link(&index->nodes, &node->in_map, hash_of(parent, level)) != FL_OK) {
         free(node);
         return NULL;
     }
-    node->parent = parent;
-    fl_list_push(&parent->children, &node->sibling);
-    if (fl_slice_is(level, "+"))
-        parent->plus = node;
-    else if (fl_slice_is(level, "#"))
-        parent->hash = node;
+    link_child(parent, node);
     return node;
+}
+
+/* Puts an ordinary node for the first level in the place of `node`, which goes on below it with the
+ * rest of its words. Entries stay with their node. */
+static struct fl_topic_node *push_down(struct fl_topic_index *index, struct fl_topic_node *node,
+                                       struct fl_slice level)
+{
+    struct fl_topic_node *parent = node->parent;
+    struct fl_topic_node *between = NULL;
+    struct fl_slice rest = fl_slice_from(words_of(node), level.size + 1);
+    struct fl_slice first = {0};
+
+    between = node_new(level);
+    if (!between)
+        return NULL;
+    unlink_child(node);
+    fl_map_remove_link(&index->nodes, &node->in_map);
+    memmove(node->words, rest.data, rest.size);
+    node->size = (uint16_t)rest.size;
+    rest = words_of(node);
+    (void)fl_slice_cut(&rest, '/', &first);
+    /* There are buckets: the node was in one. */
+    fl_assert(fl_map_add_link(&index->nodes, &between->in_map, hash_of(parent, level)) == FL_OK);
+    fl_assert(fl_map_add_link(&index->nodes, &node->in_map, hash_of(between, first)) == FL_OK);
+    link_child(parent, between);
+    link_child(between, node);
+    return between;
 }
 
 /* Frees the node and its ancestors as far as nothing is stored there. */
 static void prune(struct fl_topic_index *index, struct fl_topic_node *node)
 {
-    while (node->parent && fl_list_empty(&node->entries) && fl_list_empty(&node->children)) {
+    while (node->parent && !node->entries && !node->children) {
         struct fl_topic_node *parent = node->parent;
-        if (parent->plus == node)
-            parent->plus = NULL;
-        if (parent->hash == node)
-            parent->hash = NULL;
-        fl_list_remove(&node->sibling);
-        fl_map_remove(&index->nodes, &node->in_map);
+        unlink_child(node);
+        fl_map_remove_link(&index->nodes, &node->in_map);
         free(node);
         node = parent;
     }
 }
 
+/* --- entries: a ring without a head --- */
+
+static void add_entry(struct fl_topic_node *node, struct fl_topic_entry *entry)
+{
+    entry->node = node;
+    if (node->entries)
+        fl_list_push(&node->entries->link, &entry->link); /* behind the last */
+    else
+        fl_list_init(&entry->link);
+    if (!node->entries)
+        node->entries = entry;
+}
+
+static struct fl_topic_entry *entry_after(const struct fl_topic_entry *entry)
+{
+    return fl_container_of(entry->link.next, struct fl_topic_entry, link);
+}
+
+static void remove_entry(struct fl_topic_entry *entry)
+{
+    struct fl_topic_node *node = entry->node;
+
+    if (node->entries == entry)
+        node->entries = fl_list_empty(&entry->link) ? NULL : entry_after(entry);
+    fl_list_remove(&entry->link);
+    entry->node = NULL;
+}
+
+static void visit_entries(const struct walk *walk, const struct fl_topic_node *node)
+{
+    struct fl_topic_entry *entry = node->entries;
+    struct fl_topic_entry *last =
+        entry ? fl_container_of(entry->link.prev, struct fl_topic_entry, link) : NULL;
+
+    while (entry) {
+        struct fl_topic_entry *next = entry == last ? NULL : entry_after(entry);
+        walk->visit(walk->self, entry);
+        entry = next;
+    }
+}
+
+/* --- the index --- */
+
 enum fl_error fl_topic_index_init(struct fl_topic_index *index)
 {
-    *index = (struct fl_topic_index){.root = node_new(NULL, fl_slice(NULL, 0))};
+    *index = (struct fl_topic_index){.root = node_new(fl_slice(NULL, 0))};
     return index->root ? FL_OK : FL_ENOMEM;
 }
 
 void fl_topic_index_free(struct fl_topic_index *index)
 {
-    struct fl_map_node *at = fl_map_next(&index->nodes, NULL);
+    struct fl_map_link *at = fl_map_next_link(&index->nodes, NULL);
 
     while (at) {
-        struct fl_map_node *next = fl_map_next(&index->nodes, at);
-        free(fl_container_of(at, struct fl_topic_node, in_map));
+        struct fl_map_link *next = fl_map_next_link(&index->nodes, at);
+        free(node_of(at));
         at = next;
     }
     fl_map_free(&index->nodes);
@@ -116,50 +255,59 @@ void fl_topic_index_free(struct fl_topic_index *index)
     *index = (struct fl_topic_index){0};
 }
 
-enum fl_error fl_topic_index_add(struct fl_topic_index *index, struct fl_slice words,
-                                 struct fl_topic_entry *entry)
+/* The node of these words, made when there is none. NULL: no memory. */
+static struct fl_topic_node *node_for(struct fl_topic_index *index, struct fl_slice words)
 {
     struct fl_topic_node *node = index->root;
-    struct fl_slice level = {0};
-    size_t levels = 0;
     bool more = true;
 
-    if (words.size > FL_LIMIT_MQTT_TOPIC)
-        return FL_ELIMIT;
     while (more) {
+        struct fl_slice all = words;
+        struct fl_slice level = {0};
         struct fl_topic_node *child = NULL;
+
         more = fl_slice_cut(&words, '/', &level);
-        if (++levels > FL_LIMIT_MQTT_TOPIC_LEVELS) {
-            prune(index, node);
-            return FL_ELIMIT;
-        }
         child = find(index, node, level);
-        if (!child)
-            child = add_child(index, node, level);
+        if (child && fl_slice_equal(words_of(child), all))
+            return child;
+        if (!child) {
+            child = add_child(index, node, all, level);
+            more = false;
+        } else if (child->size > level.size) {
+            child = push_down(index, child, level);
+        }
         if (!child) {
             prune(index, node);
-            return FL_ENOMEM;
+            return NULL;
         }
         node = child;
     }
-    entry->node = node;
-    fl_list_push(&node->entries, &entry->link);
+    return node;
+}
+
+enum fl_error fl_topic_index_add(struct fl_topic_index *index, struct fl_slice words,
+                                 struct fl_topic_entry *entry)
+{
+    struct fl_topic_node *node = NULL;
+
+    if (words.size > FL_LIMIT_MQTT_TOPIC ||
+        fl_mqtt_topic_levels(words) > FL_LIMIT_MQTT_TOPIC_LEVELS)
+        return FL_ELIMIT;
+    node = node_for(index, words);
+    if (!node)
+        return FL_ENOMEM;
+    add_entry(node, entry);
     return FL_OK;
 }
 
 void fl_topic_index_remove(struct fl_topic_index *index, struct fl_topic_entry *entry)
 {
-    if (!entry->node)
-        return;
-    fl_list_remove(&entry->link);
-    prune(index, entry->node);
-    entry->node = NULL;
-}
+    struct fl_topic_node *node = entry->node;
 
-static void visit_entries(const struct walk *walk, struct fl_topic_node *node)
-{
-    FL_LIST_EACH(at, &node->entries)
-    walk->visit(walk->self, fl_container_of(at, struct fl_topic_entry, link));
+    if (!node)
+        return;
+    remove_entry(entry);
+    prune(index, node);
 }
 
 struct fl_topic_entry *fl_topic_index_first(const struct fl_topic_index *index,
@@ -169,26 +317,48 @@ struct fl_topic_entry *fl_topic_index_first(const struct fl_topic_index *index,
     struct fl_slice level = {0};
     bool more = true;
 
-    while (more && node) {
+    while (more) {
+        struct fl_slice all = words;
+
         more = fl_slice_cut(&words, '/', &level);
         node = find(index, node, level);
+        if (!node || fl_slice_equal(words_of(node), all))
+            break;
+        if (node->size > level.size)
+            return NULL; /* it goes on with other words */
     }
-    if (!node || fl_list_empty(&node->entries))
-        return NULL;
-    return fl_container_of(node->entries.next, struct fl_topic_entry, link);
+    return node ? node->entries : NULL;
+}
+
+static void match(const struct walk *walk, const struct fl_topic_node *node, struct fl_slice rest,
+                  bool more);
+
+/* The first level of `node`, of so many octets, has been found to match. */
+static void match_below(const struct walk *walk, const struct fl_topic_node *node, size_t first,
+                        struct fl_slice rest, bool more)
+{
+    struct fl_slice filter = {0};
+
+    if (node->size == first) {
+        match(walk, node, rest, more);
+        return;
+    }
+    filter = fl_slice_from(words_of(node), first + 1);
+    if (more ? fl_mqtt_levels_match(filter, rest) : fl_slice_is(filter, "#"))
+        visit_entries(walk, node);
 }
 
 /* Recursion is as deep as the tree: FL_LIMIT_MQTT_TOPIC_LEVELS. */
-static void match(const struct walk *walk, struct fl_topic_node *node, struct fl_slice rest,
+static void match(const struct walk *walk, const struct fl_topic_node *node, struct fl_slice rest,
                   bool more)
 {
     bool reserved =
         node == walk->index->root && rest.size && rest.data[0] == '$'; /* no wildcard matches it */
-    struct fl_topic_node *child = NULL;
+    const struct fl_topic_node *child = NULL;
     struct fl_slice level = {0};
 
-    if (node->hash && !reserved)
-        visit_entries(walk, node->hash);
+    if (node->has_hash && !reserved)
+        visit_entries(walk, hash_child(node));
     if (!more) {
         visit_entries(walk, node);
         return;
@@ -196,9 +366,9 @@ static void match(const struct walk *walk, struct fl_topic_node *node, struct fl
     more = fl_slice_cut(&rest, '/', &level);
     child = find(walk->index, node, level);
     if (child)
-        match(walk, child, rest, more);
-    if (node->plus && !reserved)
-        match(walk, node->plus, rest, more);
+        match_below(walk, child, level.size, rest, more);
+    if (node->has_plus && !reserved)
+        match_below(walk, plus_child(node), 1, rest, more);
 }
 
 void fl_topic_index_match(const struct fl_topic_index *index, struct fl_slice topic,
@@ -209,26 +379,35 @@ void fl_topic_index_match(const struct fl_topic_index *index, struct fl_slice to
     match(&walk, index->root, topic, true);
 }
 
-static bool hidden(const struct walk *walk, const struct fl_topic_node *parent,
-                   const struct fl_topic_node *child)
+static bool hidden(const struct walk *walk, const struct fl_topic_node *child)
 {
-    struct fl_slice level = level_of(child);
-
-    return parent == walk->index->root && level.size && level.data[0] == '$';
+    return child->parent == walk->index->root && child->size && child->words[0] == '$';
 }
 
-static void visit_all(const struct walk *walk, struct fl_topic_node *node)
+static void visit_all(const struct walk *walk, const struct fl_topic_node *node)
 {
     visit_entries(walk, node);
-    FL_LIST_EACH(at, &node->children)
-    {
-        struct fl_topic_node *child = fl_container_of(at, struct fl_topic_node, sibling);
-        if (!hidden(walk, node, child))
+    for (const struct fl_topic_node *child = node->children; child; child = child->sibling)
+        if (!hidden(walk, child))
             visit_all(walk, child);
-    }
 }
 
-static void search(const struct walk *walk, struct fl_topic_node *node, struct fl_slice rest,
+static void search(const struct walk *walk, const struct fl_topic_node *node, struct fl_slice rest,
+                   bool more);
+
+static void search_below(const struct walk *walk, const struct fl_topic_node *node,
+                         struct fl_slice rest, bool more)
+{
+    struct fl_slice topic = words_of(node);
+    struct fl_slice level = {0};
+
+    if (!fl_slice_cut(&topic, '/', &level))
+        search(walk, node, rest, more);
+    else if (more && fl_mqtt_levels_match(rest, topic))
+        visit_entries(walk, node);
+}
+
+static void search(const struct walk *walk, const struct fl_topic_node *node, struct fl_slice rest,
                    bool more)
 {
     struct fl_slice level = {0};
@@ -241,16 +420,13 @@ static void search(const struct walk *walk, struct fl_topic_node *node, struct f
     if (fl_slice_is(level, "#")) {
         visit_all(walk, node);
     } else if (fl_slice_is(level, "+")) {
-        FL_LIST_EACH(at, &node->children)
-        {
-            struct fl_topic_node *child = fl_container_of(at, struct fl_topic_node, sibling);
-            if (!hidden(walk, node, child))
-                search(walk, child, rest, more);
-        }
+        for (const struct fl_topic_node *child = node->children; child; child = child->sibling)
+            if (!hidden(walk, child))
+                search_below(walk, child, rest, more);
     } else {
-        struct fl_topic_node *child = find(walk->index, node, level);
+        const struct fl_topic_node *child = find(walk->index, node, level);
         if (child)
-            search(walk, child, rest, more);
+            search_below(walk, child, rest, more);
     }
 }
 
@@ -260,23 +436,4 @@ void fl_topic_index_search(const struct fl_topic_index *index, struct fl_slice f
     struct walk walk = {.index = index, .visit = visit, .self = self};
 
     search(&walk, index->root, filter, true);
-}
-
-void fl_topic_index_at(struct fl_map_node *node, fl_topic_visit *visit, void *self)
-{
-    struct fl_topic_node *at = fl_container_of(node, struct fl_topic_node, in_map);
-
-    FL_LIST_EACH(entry, &at->entries)
-    visit(self, fl_container_of(entry, struct fl_topic_entry, link));
-}
-
-void fl_topic_index_each(const struct fl_topic_index *index, fl_topic_visit *visit, void *self)
-{
-    struct fl_map_node *at = fl_map_next(&index->nodes, NULL);
-
-    for (; at; at = fl_map_next(&index->nodes, at)) {
-        struct fl_topic_node *node = fl_container_of(at, struct fl_topic_node, in_map);
-        FL_LIST_EACH(entry, &node->entries)
-        visit(self, fl_container_of(entry, struct fl_topic_entry, link));
-    }
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A tree of topics, one node a level, for both questions of a broker: which of the stored filters
- * match this topic (subscriptions), and which of the stored topics does this filter match (retained
- * messages). Entries live in the caller's structs; many may share one place. Not for untrusted
- * depth: at most FL_LIMIT_MQTT_TOPIC_LEVELS levels go in.
+ * A tree of topics, a node for each level that is shared and one for what is not, for both
+ * questions of a broker: which of the stored filters match this topic (subscriptions), and which of
+ * the stored topics does this filter match (retained messages). Entries live in the caller's
+ * structs; many may share one place. Not for untrusted depth: at most FL_LIMIT_MQTT_TOPIC_LEVELS
+ * levels go in.
  */
 #ifndef FL_SERVICE_TOPIC_INDEX_H
 #define FL_SERVICE_TOPIC_INDEX_H
@@ -20,7 +21,7 @@ struct fl_topic_entry {
 };
 
 struct fl_topic_index {
-    struct fl_map nodes;
+    struct fl_map nodes; /* links */
     struct fl_topic_node *root;
 };
 
@@ -45,9 +46,5 @@ void fl_topic_index_match(const struct fl_topic_index *index, struct fl_slice to
 /* Every entry stored under a topic that `filter` matches. */
 void fl_topic_index_search(const struct fl_topic_index *index, struct fl_slice filter,
                            fl_topic_visit *visit, void *self);
-/* Every entry stored at a node of `index->nodes`, for walking it piece by piece. */
-void fl_topic_index_at(struct fl_map_node *node, fl_topic_visit *visit, void *self);
-/* Every entry; `visit` may free what it is given. For taking everything down. */
-void fl_topic_index_each(const struct fl_topic_index *index, fl_topic_visit *visit, void *self);
 
 #endif

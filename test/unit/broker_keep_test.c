@@ -357,6 +357,55 @@ static void a_checkpoint_holds_everything(void **state)
     log_rig_free(&lr);
 }
 
+/* `value` NULL: taken back. */
+static void retain(struct log_rig *lr, size_t number, const char *kind, const char *value)
+{
+    char topic[32];
+    struct fl_mqtt_packet packet;
+
+    (void)snprintf(topic, sizeof topic, "r/%zu/%s/state", number, kind);
+    packet = rig_publish_packet(topic, value ? value : "", 0);
+    packet.as.publish.retain = true;
+    rig_send(&lr->rig.clients[0], &packet);
+}
+
+#define MOVING ((size_t)60)
+
+static void a_checkpoint_meets_what_is_retained_while_others_come_and_go(void **state)
+{
+    struct log_rig lr;
+    char topic[32];
+    size_t steps = 0;
+
+    (void)state;
+    log_rig_init(&lr);
+    (void)join(&lr, 0, "writer");
+    for (size_t i = 0; i < MOVING; i++)
+        retain(&lr, i, "old", "old");
+    log_rig_commit(&lr);
+    fl_buffer_clear(&lr.committed);
+    fl_broker_checkpoint(lr.rig.broker);
+    for (; !fl_broker_checkpoint_step(lr.rig.broker, 1); steps++) {
+        log_rig_commit(&lr);
+        if (steps >= MOVING / 3)
+            continue;
+        /* From the front, the middle and the end of whatever order it walks in. */
+        retain(&lr, steps * 3, "old", NULL);
+        retain(&lr, steps * 3, "new", "new");
+    }
+    assert_true(steps > MOVING / 3);
+    log_rig_crash(&lr);
+    (void)join(&lr, 1, "reader");
+    for (size_t i = 0; i < MOVING; i++) {
+        (void)snprintf(topic, sizeof topic, "r/%zu/#", i);
+        subscribe(&lr, 1, topic, 0);
+        (void)snprintf(topic, sizeof topic, "r/%zu/%s/state", i, i % 3 ? "old" : "new");
+        (void)rig_expect_publish(&lr.rig.clients[1], topic, i % 3 ? "old" : "new");
+        rig_expect_nothing(&lr.rig.clients[1]);
+    }
+    log_rig_free(&lr);
+}
+
 static void a_log_without_room_refuses_what_needs_it(void **state)
 {
     struct log_rig lr;
@@ -460,6 +509,7 @@ int main(void)
         cmocka_unit_test(sessions_end_when_their_time_is_over),
         cmocka_unit_test(a_delayed_will_is_said_after_a_crash),
         cmocka_unit_test(a_checkpoint_holds_everything),
+        cmocka_unit_test(a_checkpoint_meets_what_is_retained_while_others_come_and_go),
         cmocka_unit_test(a_log_without_room_refuses_what_needs_it),
         cmocka_unit_test(a_batch_that_fails_ends_those_who_wait_for_it),
         cmocka_unit_test(sessions_of_devices_that_are_not_known_any_more_end),

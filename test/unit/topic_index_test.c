@@ -136,11 +136,78 @@ static void depth_and_length_are_bounded_and_leave_nothing_behind(void **state)
     fl_topic_index_free(&index);
 }
 
+static void add(struct fl_topic_index *index, struct item *item, const char *words)
+{
+    (void)snprintf(item->words, WORDS_MAX, "%s", words);
+    assert_ok(fl_topic_index_add(index, fl_slice_str(item->words), &item->entry));
+    assert_ptr_equal(fl_topic_index_first(index, fl_slice_str(words)), &item->entry);
+}
+
+static void what_topics_do_not_share_costs_one_node_each(void **state)
+{
+    struct fl_topic_index index;
+    static struct item items[102];
+    char words[WORDS_MAX];
+    (void)state;
+
+    memset(items, 0, sizeof items);
+    assert_ok(fl_topic_index_init(&index));
+    add(&index, &items[100], "load/device/x");
+    assert_int_equal(index.nodes.count, 1);
+    for (size_t i = 0; i < 100; i++) {
+        (void)snprintf(words, sizeof words, "load/device/%zu/deep/state", i);
+        add(&index, &items[i], words);
+    }
+    assert_int_equal(index.nodes.count, 2 + 101); /* what is shared: load, device */
+    /* The words of another may end or go on in the middle of a node's. */
+    add(&index, &items[101], "load/device/7");
+    assert_int_equal(index.nodes.count, 2 + 101 + 1);
+    fl_topic_index_remove(&index, &items[101].entry);
+    add(&index, &items[101], "load/device/7/deep/other");
+    assert_int_equal(index.nodes.count, 2 + 101 + 3);
+    assert_ptr_equal(fl_topic_index_first(&index, fl_slice_str("load/device/7/deep/state")),
+                     &items[7].entry);
+    assert_null(fl_topic_index_first(&index, fl_slice_str("load/device/7/deep")));
+    assert_null(fl_topic_index_first(&index, fl_slice_str("load/device/8/deep")));
+    assert_null(fl_topic_index_first(&index, fl_slice_str("load/device/8/deep/state/more")));
+    for (size_t i = 0; i < 102; i++)
+        fl_topic_index_remove(&index, &items[i].entry);
+    assert_int_equal(index.nodes.count, 0);
+    fl_topic_index_free(&index);
+}
+
+static void entries_of_one_place_are_visited_and_leave_in_any_order(void **state)
+{
+    struct fl_topic_index index;
+    static struct item items[3];
+    static const size_t orders[][3] = {{0, 1, 2}, {1, 0, 2}, {2, 1, 0}, {0, 2, 1}};
+    (void)state;
+
+    assert_ok(fl_topic_index_init(&index));
+    for (size_t o = 0; o < 4; o++) {
+        memset(items, 0, sizeof items);
+        for (size_t i = 0; i < 3; i++)
+            assert_ok(fl_topic_index_add(&index, fl_slice_str("a/+/c/#"), &items[i].entry));
+        for (size_t gone = 0; gone < 3; gone++) {
+            for (size_t i = 0; i < 3; i++)
+                items[i].seen = 0;
+            fl_topic_index_match(&index, fl_slice_str("a/b/c"), count_visit, NULL);
+            for (size_t i = 0; i < 3; i++)
+                assert_int_equal(items[orders[o][i]].seen, i >= gone);
+            fl_topic_index_remove(&index, &items[orders[o][gone]].entry);
+        }
+        assert_int_equal(index.nodes.count, 0);
+    }
+    fl_topic_index_free(&index);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filters_are_found_as_a_plain_list_would_find_them),
         cmocka_unit_test(topics_are_found_as_a_plain_list_would_find_them),
+        cmocka_unit_test(what_topics_do_not_share_costs_one_node_each),
+        cmocka_unit_test(entries_of_one_place_are_visited_and_leave_in_any_order),
         cmocka_unit_test(depth_and_length_are_bounded_and_leave_nothing_behind),
     };
 
