@@ -148,14 +148,34 @@ static void tell_refused(const SSL *ssl, const char *peer_name, struct peer *pee
                   SSL_session_reused(ssl) == 1, words);
 }
 
-/* What else the client sent to complete its chain has served: it would be kept as long as the
- * connection and the session, and a hostile chain is large. */
-static void drop_chain(SSL *ssl)
+static void empty(STACK_OF(X509) * chain)
 {
-    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
-
     while (sk_X509_num(chain) > 0)
         X509_free(sk_X509_pop(chain));
+}
+
+static void drop_key(EVP_PKEY *key)
+{
+    /* The type it has already: what it held is freed, and wiped. */
+    (void)EVP_PKEY_set_type(key, EVP_PKEY_get_base_id(key));
+    EVP_PKEY_free(key);
+}
+
+/* OpenSSL keeps with a connection what only its handshake needed: a third of what an idle one
+ * costs. The client's certificates (what else it sent to complete its chain may be large) have been
+ * read, and the keys of the key exchange should not outlive it anyway. */
+static void drop_rest(SSL *ssl)
+{
+    EVP_PKEY *key = NULL;
+
+    empty(SSL_get_peer_cert_chain(ssl));
+    empty(SSL_get0_verified_chain(ssl));
+    (void)fl_tls_session_shed(SSL_get_session(ssl));
+    peer_of(ssl)->read = NULL;
+    if (SSL_get_tmp_key(ssl, &key) == 1)
+        drop_key(key);
+    if (SSL_get_peer_tmp_key(ssl, &key) == 1)
+        drop_key(key);
 }
 
 enum fl_error fl_tls_judge(SSL *ssl, const char *peer_name, struct fl_context *ctx)
@@ -163,23 +183,26 @@ enum fl_error fl_tls_judge(SSL *ssl, const char *peer_name, struct fl_context *c
     struct fl_tls *tls = tls_of(ssl);
     struct peer *peer = peer_of(ssl);
     X509 *certificate = SSL_get0_peer_certificate(ssl);
+    /* A resumed session has no certificate any more, but what it said, and only who showed one has
+     * a session here. A handshake that falls back to a full one begins anew. */
+    bool is_remembered = SSL_session_reused(ssl) == 1 && peer->known;
 
     peer->refused = false;
-    if (!certificate && !tls->config.certificate_required)
+    if (!certificate && !is_remembered && !tls->config.certificate_required)
         return FL_OK;
-    if (!certificate)
+    if (!certificate && !is_remembered)
         (void)refuse(peer, X509_V_ERR_CERT_REJECTED, "no certificate");
     else if (SSL_get_verify_result(ssl) != X509_V_OK)
         (void)refuse(peer, X509_V_ERR_CERT_REJECTED, "the certificate was not verified");
-    else if (peer->known && peer->read == certificate)
-        (void)ask_host(ssl, peer); /* read in this handshake, or when its session began */
+    else if (is_remembered || (peer->known && peer->read == certificate))
+        (void)ask_host(ssl, peer); /* read when the session began, or in this handshake */
     else
         (void)judge(ssl, peer, certificate);
     if (peer->refused) {
         tell_refused(ssl, peer_name, peer, words_of(peer));
         return fl_fail(ctx, FL_EDENIED, "refused: %s", words_of(peer));
     }
-    drop_chain(ssl);
+    drop_rest(ssl);
     peer->passed = true;
     return FL_OK;
 }
@@ -223,10 +246,13 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct peer *peer = peer_of(ssl);
 
-    /* Who showed no certificate gains nothing from resuming and costs us memory. */
-    if (!SSL_SESSION_get0_peer(session) || !peer || peer->refused || !peer->known)
+    /* Who showed no certificate gains nothing from resuming and costs us memory. That something is
+     * known of the peer is not enough: it may be from a session that was not resumed after all. */
+    if (!peer || peer->refused || !peer->known ||
+        (SSL_session_reused(ssl) != 1 && !SSL_SESSION_get0_peer(session)))
         return 0;
-    return fl_tls_sessions_add(&tls_of(ssl)->sessions, session, &peer->info) == FL_OK;
+    (void)!fl_tls_sessions_add(&tls_of(ssl)->sessions, session, &peer->info);
+    return 0; /* the reference stays OpenSSL's */
 }
 
 static bool is_over_age(const SSL_SESSION *session)
@@ -255,7 +281,7 @@ static SSL_SESSION *on_find_session(SSL *ssl, const unsigned char *id, int size,
     }
     peer_of(ssl)->info = info;
     peer_of(ssl)->known = true;
-    peer_of(ssl)->read = SSL_SESSION_get0_peer(session);
+    peer_of(ssl)->read = NULL;
     return session;
 }
 

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 
+#include <openssl/asn1.h>
 #include <stdlib.h>
 
 struct device {
@@ -18,16 +19,98 @@ struct entry {
     struct fl_list by_age;
     struct fl_list of_device;
     struct device *device;
-    SSL_SESSION *session;
     /* Of the certificate; its name is the device's. */
-    enum fl_cert_kind kind;
     fl_time_t not_before;
     fl_time_t not_after;
+    enum fl_cert_kind kind;
     char serial[FL_LIMIT_SERIAL_HEX];
     uint8_t sha256[32];
-    size_t id_size;
+    uint8_t id_size;
     uint8_t id[SSL_MAX_SSL_SESSION_ID_LENGTH];
+    size_t size;
+    uint8_t der[]; /* secret */
 };
+
+/* --- sessions without their certificate --- */
+
+/* The element of a SSL_SESSION's DER that has the client's certificate. Like all of them it keeps
+ * its meaning from one release of OpenSSL to the next, as sessions are kept outside of processes.
+ */
+#define PEER_TAG 3
+
+/* Cuts it out, in place. Returns the new size; 0: that was no DER. */
+static size_t without_peer(uint8_t *der, size_t size)
+{
+    const uint8_t *at = der;
+    uint8_t *body = NULL;
+    uint8_t *head = der;
+    size_t left = 0;
+    long length = 0;
+    int tag = 0;
+    int class = 0;
+
+    if ((ASN1_get_object(&at, &length, &tag, &class, (long)size) & 0x80) != 0 ||
+        tag != V_ASN1_SEQUENCE)
+        return 0;
+    body = der + (at - der);
+    left = (size_t)length;
+    for (size_t done = 0; done < left;) {
+        size_t here = 0;
+
+        at = body + done;
+        if ((ASN1_get_object(&at, &length, &tag, &class, (long)(left - done)) & 0x80) != 0)
+            return 0;
+        here = (size_t)(at - (body + done)) + (size_t)length;
+        if (class == V_ASN1_CONTEXT_SPECIFIC && tag == PEER_TAG) {
+            left -= here;
+            memmove(body + done, body + done + here, left - done);
+        } else {
+            done += here;
+        }
+    }
+    size = (size_t)ASN1_object_size(1, (int)left, V_ASN1_SEQUENCE);
+    memmove(der + size - left, body, left);
+    ASN1_put_object(&head, 1, (int)left, V_ASN1_SEQUENCE, V_ASN1_UNIVERSAL);
+    return size;
+}
+
+struct encoded {
+    unsigned char *der;
+    size_t size; /* without the certificate */
+    size_t room;
+};
+
+static bool encode(const SSL_SESSION *session, struct encoded *to)
+{
+    int size = i2d_SSL_SESSION(session, &to->der);
+
+    if (size <= 0)
+        return false;
+    to->room = (size_t)size;
+    to->size = without_peer(to->der, to->room);
+    return to->size > 0;
+}
+
+static void forget(struct encoded *encoded)
+{
+    OPENSSL_clear_free(encoded->der, encoded->room);
+}
+
+bool fl_tls_session_shed(SSL_SESSION *session)
+{
+    struct encoded encoded = {0};
+    const unsigned char *at = NULL;
+    bool done = !SSL_SESSION_get0_peer(session);
+
+    if (!done && encode(session, &encoded)) {
+        at = encoded.der;
+        /* OpenSSL has no function for it, but reads one session into another. */
+        done = d2i_SSL_SESSION(&session, &at, (long)encoded.size) != NULL &&
+               !SSL_SESSION_get0_peer(session);
+    }
+    forget(&encoded);
+    return done;
+}
 
 void fl_tls_sessions_init(struct fl_tls_sessions *sessions, size_t max)
 {
@@ -50,14 +133,12 @@ static void write_down(struct fl_tls_sessions *sessions, const struct entry *e)
 {
     struct fl_keep record = {.type = fl_keep_type_tls_session};
     struct fl_keep_tls_session *to = &record.as.tls_session;
-    unsigned char *der = NULL;
-    int size = sessions->listener ? i2d_SSL_SESSION(e->session, &der) : 0;
 
-    if (size <= 0)
+    if (!sessions->listener)
         return;
     to->listener = fl_slice_str(sessions->listener);
     to->id = fl_slice(e->id, e->id_size);
-    to->session = fl_slice(der, (size_t)size);
+    to->session = fl_slice(e->der, e->size);
     to->device = fl_slice_str(e->device->name);
     to->kind = (uint8_t)e->kind;
     to->not_before = e->not_before;
@@ -66,7 +147,6 @@ static void write_down(struct fl_tls_sessions *sessions, const struct entry *e)
     to->sha256 = fl_slice(e->sha256, sizeof e->sha256);
     if (fl_keep_encode(&record, &sessions->log) != FL_OK)
         sessions->unwritten++;
-    OPENSSL_clear_free(der, (size_t)size);
 }
 
 static void write_gone(struct fl_tls_sessions *sessions, const struct entry *e)
@@ -83,6 +163,12 @@ static void write_gone(struct fl_tls_sessions *sessions, const struct entry *e)
 
 /* --- entries --- */
 
+static void free_entry(struct entry *e)
+{
+    OPENSSL_cleanse(e->der, e->size);
+    free(e);
+}
+
 static void remove_entry(struct fl_tls_sessions *sessions, struct entry *e)
 {
     struct device *device = e->device;
@@ -94,8 +180,7 @@ static void remove_entry(struct fl_tls_sessions *sessions, struct entry *e)
     fl_list_remove(&e->of_device);
     device->count--;
     sessions->count--;
-    SSL_SESSION_free(e->session);
-    free(e);
+    free_entry(e);
     forget_device_if_empty(sessions, device);
 }
 
@@ -157,13 +242,13 @@ static enum fl_error add(struct fl_tls_sessions *sessions, struct entry *e, cons
     make_room(sessions);
     device = device_of(sessions, name);
     if (!device) {
-        free(e);
+        free_entry(e);
         return FL_ENOMEM;
     }
     make_room_of(sessions, device);
     error = fl_map_add(&sessions->by_id, &e->node, fl_slice(e->id, e->id_size));
     if (error) {
-        free(e);
+        free_entry(e);
         forget_device_if_empty(sessions, device);
         return error;
     }
@@ -176,26 +261,38 @@ static enum fl_error add(struct fl_tls_sessions *sessions, struct entry *e, cons
     return FL_OK;
 }
 
-enum fl_error fl_tls_sessions_add(struct fl_tls_sessions *sessions, SSL_SESSION *session,
-                                  const struct fl_cert_info *info)
+static struct entry *entry_new(const SSL_SESSION *session)
 {
-    struct entry *e = calloc(1, sizeof *e);
+    struct encoded encoded = {0};
+    struct entry *e = NULL;
     unsigned int size = 0;
     const unsigned char *id = SSL_SESSION_get_id(session, &size);
+
+    if (size > 0 && size <= sizeof e->id && encode(session, &encoded))
+        e = calloc(1, sizeof *e + encoded.size);
+    if (e) {
+        memcpy(e->id, id, size);
+        e->id_size = (uint8_t)size;
+        memcpy(e->der, encoded.der, encoded.size);
+        e->size = encoded.size;
+    }
+    forget(&encoded);
+    return e;
+}
+
+enum fl_error fl_tls_sessions_add(struct fl_tls_sessions *sessions, const SSL_SESSION *session,
+                                  const struct fl_cert_info *info)
+{
+    struct entry *e = entry_new(session);
     enum fl_error error = FL_OK;
 
-    if (!e || size == 0 || size > sizeof e->id) {
-        free(e);
-        return e ? FL_EINVAL : FL_ENOMEM;
-    }
-    memcpy(e->id, id, size);
-    e->id_size = size;
+    if (!e)
+        return FL_EINVAL;
     e->kind = info->kind;
     e->not_before = info->not_before;
     e->not_after = info->not_after;
     (void)fl_str_copy(e->serial, sizeof e->serial, info->serial);
     memcpy(e->sha256, info->sha256, sizeof e->sha256);
-    e->session = session;
     (void)pthread_mutex_lock(&sessions->lock);
     error = add(sessions, e, info->name);
     (void)pthread_mutex_unlock(&sessions->lock);
@@ -212,8 +309,11 @@ SSL_SESSION *fl_tls_sessions_find(struct fl_tls_sessions *sessions, struct fl_sl
     (void)pthread_mutex_lock(&sessions->lock);
     node = fl_map_find(&sessions->by_id, id);
     e = node ? fl_container_of(node, struct entry, node) : NULL;
-    if (e && SSL_SESSION_up_ref(e->session) == 1) {
-        session = e->session;
+    if (e) {
+        const unsigned char *at = e->der;
+        session = d2i_SSL_SESSION(NULL, &at, (long)e->size);
+    }
+    if (session) {
         *info = (struct fl_cert_info){
             .kind = e->kind, .not_before = e->not_before, .not_after = e->not_after};
         (void)fl_str_copy(info->name, sizeof info->name, e->device->name);
@@ -324,15 +424,13 @@ static void restore_session(struct fl_tls_sessions *sessions,
                                 .not_before = record->not_before,
                                 .not_after = record->not_after};
 
-    if (!session || record->sha256.size != sizeof info.sha256 ||
-        !fl_str_copy_slice(info.name, sizeof info.name, record->device) ||
-        !fl_str_copy_slice(info.serial, sizeof info.serial, record->serial)) {
-        SSL_SESSION_free(session);
-        return;
+    if (session && record->sha256.size == sizeof info.sha256 &&
+        fl_str_copy_slice(info.name, sizeof info.name, record->device) &&
+        fl_str_copy_slice(info.serial, sizeof info.serial, record->serial)) {
+        memcpy(info.sha256, record->sha256.data, sizeof info.sha256);
+        (void)!fl_tls_sessions_add(sessions, session, &info);
     }
-    memcpy(info.sha256, record->sha256.data, sizeof info.sha256);
-    if (fl_tls_sessions_add(sessions, session, &info) != FL_OK)
-        SSL_SESSION_free(session);
+    SSL_SESSION_free(session);
 }
 
 void fl_tls_sessions_restore(struct fl_tls_sessions *sessions, const struct fl_keep *record)

@@ -2,9 +2,9 @@
  *
  * The TLS sessions that may be resumed, by session id and by device, so that all of one device can
  * be dropped at once. Bounded (FL_LIMIT_TLS_SESSIONS, FL_LIMIT_TLS_SESSIONS_DEVICE): the oldest
- * give way. Sessions are shared with the connections that use them. Any thread may call, but for
- * init and free. Whether a device may still
- * resume is asked elsewhere, each time.
+ * give way. What resuming needs of a session is kept as bytes, a tenth of what OpenSSL's object
+ * takes, and of the certificate only what it said. Any thread may call, but for init and free.
+ * Whether a device may still resume is asked elsewhere, each time.
  */
 #ifndef FL_IO_TLS_SESSIONS_H
 #define FL_IO_TLS_SESSIONS_H
@@ -32,12 +32,14 @@ struct fl_tls_sessions {
 void fl_tls_sessions_init(struct fl_tls_sessions *sessions, size_t max);
 void fl_tls_sessions_free(struct fl_tls_sessions *sessions);
 
-/* Takes over one reference of `session` when it returns FL_OK. `info` is of its device. */
+/* `session` stays the caller's; `info` is of its device. FL_EINVAL: OpenSSL cannot write it down.
+ */
 FL_MUST_USE enum fl_error fl_tls_sessions_add(struct fl_tls_sessions *sessions,
-                                              SSL_SESSION *session,
+                                              const SSL_SESSION *session,
                                               const struct fl_cert_info *info);
 
-/* The session of that id and the certificate it began with, or NULL. A reference is given. */
+/* The session of that id, the caller's and without a certificate, and what the certificate that it
+ * began with said; or NULL. */
 SSL_SESSION *fl_tls_sessions_find(struct fl_tls_sessions *sessions, struct fl_slice id,
                                   struct fl_cert_info *info);
 size_t fl_tls_sessions_count(struct fl_tls_sessions *sessions);
@@ -57,6 +59,11 @@ FL_MUST_USE bool fl_tls_sessions_walk(struct fl_tls_sessions *sessions, size_t *
                                       size_t bytes);
 /* Reads a record back; one that is not understood is ignored. */
 void fl_tls_sessions_restore(struct fl_tls_sessions *sessions, const struct fl_keep *record);
+
+/* Frees the certificate that a session carries, which is a third of what an idle connection costs.
+ * Only by the thread whose connection has the session, and when the handshake is over: OpenSSL does
+ * not look at it again. False: it is there still. */
+bool fl_tls_session_shed(SSL_SESSION *session);
 
 /* Forgets all sessions of a device; returns how many there were. */
 uint32_t fl_tls_sessions_drop(struct fl_tls_sessions *sessions, struct fl_slice device);

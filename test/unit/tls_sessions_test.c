@@ -7,6 +7,37 @@
 #include <openssl/ssl.h>
 #include <stdio.h>
 
+/* One that OpenSSL can write down and read back. */
+static SSL_SESSION *make(unsigned char number)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = SSL_new(context);
+    SSL_SESSION *session = SSL_SESSION_new();
+    const unsigned char id[4] = {9, 9, 9, number};
+    const unsigned char secret[48] = {number};
+
+    assert_int_equal(SSL_SESSION_set1_id(session, id, sizeof id), 1);
+    assert_int_equal(SSL_SESSION_set1_master_key(session, secret, sizeof secret), 1);
+    assert_int_equal(SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION), 1);
+    assert_int_equal(SSL_SESSION_set_cipher(session, sk_SSL_CIPHER_value(SSL_get_ciphers(ssl), 0)),
+                     1);
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    return session;
+}
+
+static void add(struct fl_tls_sessions *sessions, unsigned char number, const char *device)
+{
+    SSL_SESSION *session = make(number);
+    struct fl_cert_info of = {.not_before = 1000, .not_after = 2000};
+
+    (void)fl_str_copy(of.name, sizeof of.name, device);
+    (void)fl_str_copy(of.serial, sizeof of.serial, "01AB");
+    memset(of.sha256, number, sizeof of.sha256);
+    assert_ok(fl_tls_sessions_add(sessions, session, &of));
+    SSL_SESSION_free(session);
+}
+
 static void remembered_sessions_are_bounded(void **state)
 {
     struct fl_tls_sessions sessions;
@@ -16,18 +47,13 @@ static void remembered_sessions_are_bounded(void **state)
     (void)state;
     fl_tls_sessions_init(&sessions, 10);
     for (unsigned char i = 0; i < 20; i++) {
-        SSL_SESSION *session = SSL_SESSION_new();
-        unsigned char id[4] = {1, 2, 3, i};
-        struct fl_cert_info of = {0};
+        const char name[] = {(char)('a' + i / 2), 0};
 
-        (void)fl_str_copy(of.name, sizeof of.name, "x");
-        of.name[0] = (char)('a' + i / 2);
-        assert_int_equal(SSL_SESSION_set1_id(session, id, sizeof id), 1);
-        assert_ok(fl_tls_sessions_add(&sessions, session, &of));
+        add(&sessions, i, name);
         assert_true(sessions.count <= 10);
     }
-    assert_null(fl_tls_sessions_find(&sessions, fl_slice("\1\2\3\0", 4), &info));
-    found = fl_tls_sessions_find(&sessions, fl_slice("\1\2\3\x13", 4), &info);
+    assert_null(fl_tls_sessions_find(&sessions, fl_slice("\x9\x9\x9\0", 4), &info));
+    found = fl_tls_sessions_find(&sessions, fl_slice("\x9\x9\x9\x13", 4), &info);
     assert_non_null(found);
     SSL_SESSION_free(found);
     assert_string_equal(info.name, "j");
@@ -35,29 +61,6 @@ static void remembered_sessions_are_bounded(void **state)
     assert_int_equal(sessions.count, 8);
     assert_int_equal(sessions.devices.count, 4);
     fl_tls_sessions_free(&sessions);
-}
-
-/* One that OpenSSL can write down and read back. */
-static void add(struct fl_tls_sessions *sessions, unsigned char number, const char *device)
-{
-    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-    SSL *ssl = SSL_new(context);
-    SSL_SESSION *session = SSL_SESSION_new();
-    const unsigned char id[4] = {9, 9, 9, number};
-    const unsigned char secret[48] = {number};
-    struct fl_cert_info of = {.not_before = 1000, .not_after = 2000};
-
-    (void)fl_str_copy(of.name, sizeof of.name, device);
-    (void)fl_str_copy(of.serial, sizeof of.serial, "01AB");
-    memset(of.sha256, number, sizeof of.sha256);
-    assert_int_equal(SSL_SESSION_set1_id(session, id, sizeof id), 1);
-    assert_int_equal(SSL_SESSION_set1_master_key(session, secret, sizeof secret), 1);
-    assert_int_equal(SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION), 1);
-    assert_int_equal(SSL_SESSION_set_cipher(session, sk_SSL_CIPHER_value(SSL_get_ciphers(ssl), 0)),
-                     1);
-    assert_ok(fl_tls_sessions_add(sessions, session, &of));
-    SSL_free(ssl);
-    SSL_CTX_free(context);
 }
 
 static void read_back(struct fl_tls_sessions *sessions, struct fl_slice records)
