@@ -310,7 +310,8 @@ static struct fl_mqtt_conn *make_conn(struct fl_front_mqtt *m, const char *peer)
     bool room =
         atomic_load_explicit(m->config.connections, memory_order_relaxed) < FL_LIMIT_CONNECTIONS ||
         give_one_up(m);
-    struct fl_mqtt_conn *c = room ? calloc(1, sizeof *c) : NULL;
+    size_t peer_room = strlen(peer) + 1;
+    struct fl_mqtt_conn *c = room ? calloc(1, sizeof *c + peer_room) : NULL;
 
     m->meter.counters.accepted++;
     if (!c) {
@@ -321,7 +322,7 @@ static struct fl_mqtt_conn *make_conn(struct fl_front_mqtt *m, const char *peer)
     c->mqtt = m;
     c->flush.run = on_flush;
     fl_list_init(&c->stalled);
-    (void)fl_str_copy(c->peer, sizeof c->peer, peer);
+    (void)fl_str_copy(c->peer, peer_room, peer);
     return c;
 }
 

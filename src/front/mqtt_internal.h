@@ -43,7 +43,7 @@ struct fl_mqtt_device {
     struct fl_timer timer; /* its rate has room again; without connections: it may be forgotten */
     bool limited;          /* it waits for that */
     struct fl_meter_places places;
-    char id[FL_NAME_MAX + 1];
+    char id[];
 };
 
 struct fl_mqtt_conn {
@@ -64,7 +64,7 @@ struct fl_mqtt_conn {
     bool ending;   /* send what is left, then end */
     char *why;     /* it is ending; NULL: no memory for the words */
     char serial[FL_LIMIT_SERIAL_HEX];
-    char peer[FL_LIMIT_ADDRESS];
+    char peer[];
 };
 
 static inline fl_time_t fl_mqtt_now(const struct fl_front_mqtt *m)

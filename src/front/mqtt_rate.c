@@ -50,9 +50,10 @@ static void on_device_timer(struct fl_timer *timer)
 
 struct fl_mqtt_device *fl_mqtt_device_named(struct fl_front_mqtt *m, const char *id)
 {
+    size_t room = strlen(id) + 1;
     struct fl_map_node *node = fl_map_find(&m->devices, fl_slice_str(id));
     struct fl_mqtt_device *d =
-        node ? fl_container_of(node, struct fl_mqtt_device, node) : calloc(1, sizeof *d);
+        node ? fl_container_of(node, struct fl_mqtt_device, node) : calloc(1, sizeof *d + room);
 
     if (!d || node)
         return d;
@@ -60,7 +61,7 @@ struct fl_mqtt_device *fl_mqtt_device_named(struct fl_front_mqtt *m, const char 
     d->timer.fired = on_device_timer;
     fl_rates_set(&d->rates, NULL);
     fl_list_init(&d->conns);
-    (void)fl_str_copy(d->id, sizeof d->id, id);
+    (void)fl_str_copy(d->id, room, id);
     if (fl_map_add(&m->devices, &d->node, fl_slice_str(d->id)) != FL_OK) {
         free(d);
         return NULL;
