@@ -150,6 +150,24 @@ static void put_connections(struct page *p, const struct fl_top_view *v)
     end_line(p);
 }
 
+static void put_log(struct page *p, const struct fl_top_view *v)
+{
+    const struct fl_counters_log *d = &v->log;
+    double full = d->limit ? 100 * (double)d->bytes / (double)d->limit : 0;
+
+    title(p, "log");
+    rate_of(p, v, "/s", d->appends, FL_STYLE_NONE);
+    rate_of(p, v, "bytes", d->append_bytes, FL_STYLE_NONE);
+    time_of(p, "commit p50", &d->commit, 50);
+    time_of(p, "p99", &d->commit, 99);
+    number(p, "% full", full, d->tight ? FL_STYLE_BAD : FL_STYLE_NONE);
+    if (d->sync_failures)
+        number(p, "failed", (double)d->sync_failures, FL_STYLE_BAD);
+    if (d->refused)
+        rate_of(p, v, "refused/s", d->refused, FL_STYLE_BAD);
+    end_line(p);
+}
+
 static void put_waiting(struct page *p, const struct fl_top_view *v)
 {
     const struct fl_counters_worker *d = &v->delta;
@@ -280,6 +298,7 @@ void fl_top_page(const struct fl_top_view *view, size_t width, size_t height, bo
     put_traffic(&p, view);
     put_connections(&p, view);
     put_waiting(&p, view);
+    put_log(&p, view);
     put_refusals(&p, view);
     put_machine(&p, view);
     put_devices(&p, view);
@@ -300,17 +319,18 @@ static json_t *latency(const struct fl_histogram *h)
                      (json_int_t)fl_histogram_percentile_us(h, 99));
 }
 
-static void split_rows(const struct fl_top_view *v, json_t *rates, json_t *now)
+static void split_rows(const struct fl_top_view *v, const struct fl_counter *rows, size_t count,
+                       const void *delta, json_t *rates, json_t *now)
 {
-    for (size_t i = 0; i < fl_counters_worker_count; i++) {
-        const struct fl_counter *row = &fl_counters_worker[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct fl_counter *row = &rows[i];
 
         if (row->kind == FL_COUNTER)
             (void)json_object_set_new(rates, row->member,
-                                      round_off(rate(v, fl_counter_number(&v->delta, row))));
+                                      round_off(rate(v, fl_counter_number(delta, row))));
         else if (row->kind == FL_GAUGE)
             (void)json_object_set_new(now, row->member,
-                                      json_integer((json_int_t)fl_counter_number(&v->delta, row)));
+                                      json_integer((json_int_t)fl_counter_number(delta, row)));
     }
 }
 
@@ -318,11 +338,16 @@ json_t *fl_top_json(const struct fl_top_view *v)
 {
     json_t *rates = json_object();
     json_t *now = json_object();
+    json_t *log_rates = json_object();
+    json_t *log = json_object();
     json_t *workers = json_array();
     json_t *processes = json_array();
     json_t *devices = json_array();
 
-    split_rows(v, rates, now);
+    split_rows(v, fl_counters_worker, fl_counters_worker_count, &v->delta, rates, now);
+    split_rows(v, fl_counters_log, fl_counters_log_count, &v->log, log_rates, log);
+    (void)json_object_set_new(log, "commits", latency(&v->log.commit));
+    (void)json_object_set_new(log, "per_second", log_rates);
     for (size_t i = 0; i < v->now->worker_count; i++)
         (void)json_array_append_new(
             workers, json_pack("{s:o, s:I}", "busy", round_off(100 * v->busy[i]), "round_p99_us",
@@ -339,10 +364,10 @@ json_t *fl_top_json(const struct fl_top_view *v)
             devices, json_pack("{s:s, s:o, s:o, s:b}", "device", v->devices[i].name, "messages",
                                round_off(v->devices[i].messages), "bytes",
                                round_off(v->devices[i].bytes), "about", (int)v->devices[i].about));
-    return json_pack("{s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "at", v->now->at,
-                     "seconds", round_off(v->seconds), "front", (int)v->now->has_front,
+    return json_pack("{s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "at",
+                     v->now->at, "seconds", round_off(v->seconds), "front", (int)v->now->has_front,
                      "per_second", rates, "now", now, "readings_per_second",
                      round_off(v->hub_seconds > 0 ? (double)v->readings / v->hub_seconds : 0),
-                     "commits", latency(&v->commits), "batches", latency(&v->delta.batch),
-                     "workers", workers, "processes", processes, "busiest", devices);
+                     "commits", latency(&v->commits), "batches", latency(&v->delta.batch), "log",
+                     log, "workers", workers, "processes", processes, "busiest", devices);
 }

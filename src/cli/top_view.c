@@ -16,10 +16,10 @@ static void read_histogram(const json_t *from, struct fl_histogram *to)
         to->buckets[i] = (uint64_t)json_integer_value(json_array_get(buckets, i));
 }
 
-static void read_worker(const json_t *from, struct fl_counters_worker *to)
+static void read_counters(const json_t *from, const struct fl_counter *rows, size_t count, void *to)
 {
-    for (size_t i = 0; i < fl_counters_worker_count; i++) {
-        const struct fl_counter *row = &fl_counters_worker[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct fl_counter *row = &rows[i];
         uint8_t *at = (uint8_t *)to + row->offset;
 
         if (row->kind == FL_HISTOGRAM) {
@@ -62,11 +62,12 @@ static void read_front(const json_t *front, struct fl_top_sample *s)
     s->has_front = json_is_object(front);
     s->told_ms = fl_json_int(front, "told_ms");
     s->interval_ms = fl_json_int(front, "interval_ms");
+    read_counters(json_object_get(front, "log"), fl_counters_log, fl_counters_log_count, &s->log);
     json_array_foreach(workers, i, one)
     {
         if (i == FL_LIMIT_WORKERS)
             break;
-        read_worker(one, &s->workers[i]);
+        read_counters(one, fl_counters_worker, fl_counters_worker_count, &s->workers[i]);
         add_worker(&s->all, &s->workers[i]);
         s->worker_count = i + 1;
     }
@@ -123,21 +124,27 @@ static uint64_t grown(uint64_t later, uint64_t earlier)
     return later >= earlier ? later - earlier : later;
 }
 
-static void subtract(const struct fl_counters_worker *later,
-                     const struct fl_counters_worker *earlier, struct fl_counters_worker *delta)
+/* `to` is `later`, less `earlier` where it only grows. */
+static void subtract(const struct fl_counter *rows, size_t count, const void *later,
+                     const void *earlier, void *to)
 {
-    *delta = *later;
-    for (size_t i = 0; i < fl_counters_worker_count; i++) {
-        const struct fl_counter *row = &fl_counters_worker[i];
-        uint64_t value = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct fl_counter *row = &rows[i];
+        uint8_t *at = (uint8_t *)to + row->offset;
 
-        if (row->kind != FL_COUNTER)
-            continue;
-        value = grown(fl_counter_number(later, row), fl_counter_number(earlier, row));
-        memcpy((uint8_t *)delta + row->offset, &value, sizeof value);
+        if (row->kind == FL_HISTOGRAM) {
+            struct fl_histogram since = fl_histogram_since(fl_counter_histogram(later, row),
+                                                           fl_counter_histogram(earlier, row));
+
+            memcpy(at, &since, sizeof since);
+        } else {
+            uint64_t value = fl_counter_number(later, row);
+
+            if (row->kind == FL_COUNTER)
+                value = grown(value, fl_counter_number(earlier, row));
+            memcpy(at, &value, sizeof value);
+        }
     }
-    delta->batch = fl_histogram_since(&later->batch, &earlier->batch);
-    delta->round = fl_histogram_since(&later->round, &earlier->round);
 }
 
 static struct fl_top_device *device_named(struct fl_top_view *view, const char *name)
@@ -191,7 +198,9 @@ void fl_top_between(const struct fl_top_sample *earlier, const struct fl_top_sam
     view->readings = grown(later->readings, earlier->readings);
     if (later->has_front && earlier->has_front && same_hub && later->told_ms > earlier->told_ms)
         view->seconds = (double)(later->told_ms - earlier->told_ms) / 1000;
-    subtract(&later->all, &earlier->all, &view->delta);
+    subtract(fl_counters_worker, fl_counters_worker_count, &later->all, &earlier->all,
+             &view->delta);
+    subtract(fl_counters_log, fl_counters_log_count, &later->log, &earlier->log, &view->log);
     for (size_t i = 0; i < later->worker_count; i++) {
         view->rounds[i] = fl_histogram_since(&later->workers[i].round, &earlier->workers[i].round);
         if (view->seconds > 0)

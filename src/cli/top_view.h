@@ -31,6 +31,7 @@ struct fl_top_sample {
     size_t worker_count;
     struct fl_counters_worker workers[FL_LIMIT_WORKERS];
     struct fl_counters_worker all; /* their sum */
+    struct fl_counters_log log;
     struct fl_histogram commits;
     uint64_t commits_failed;
     uint64_t readings;
@@ -55,6 +56,7 @@ struct fl_top_device {
 struct fl_top_view {
     const struct fl_top_sample *now;
     struct fl_counters_worker delta; /* of what only grows */
+    struct fl_counters_log log;      /* the same of the log */
     double seconds;                  /* it took at the front; 0: nothing new was told */
     double hub_seconds;
     struct fl_histogram commits;

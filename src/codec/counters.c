@@ -20,6 +20,11 @@ const struct fl_counter fl_counters_process[] = {FL_COUNTERS_PROCESS(COUNTER, GA
 #undef S
 const size_t fl_counters_process_count = sizeof fl_counters_process / sizeof fl_counters_process[0];
 
+#define S fl_counters_log
+const struct fl_counter fl_counters_log[] = {FL_COUNTERS_LOG(COUNTER, GAUGE, HISTOGRAM)};
+#undef S
+const size_t fl_counters_log_count = sizeof fl_counters_log / sizeof fl_counters_log[0];
+
 uint64_t fl_counter_number(const void *counters, const struct fl_counter *row)
 {
     uint64_t value = 0;

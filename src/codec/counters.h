@@ -2,9 +2,9 @@
  *
  * What the front counts, in one table: member, metric, labels, words. Each worker (a loop and its
  * broker) has a struct fl_counters_worker of its own and alone writes to it; the process has a
- * struct fl_counters_process. Copies go to the hub in the message `counters`, as they are: whoever
- * shows them adds and subtracts. Both structs are made of uint64_t and nothing else, so that they
- * travel as words.
+ * struct fl_counters_process, its log a struct fl_counters_log. Copies go to the hub in the message
+ * `counters`, as they are: whoever shows them adds and subtracts. The structs are made of uint64_t
+ * and nothing else, so that they travel as words.
  *
  * A metric's name is stable: dashboards and alarms are built on it. Its labels are fixed texts;
  * nothing that grows with the fleet is ever one. Members of one metric stand next to each other.
@@ -78,6 +78,22 @@
     C(refusals_untold, "refusals_untold_total", "",                                                \
       "Refusals over what is told to the hub one by one")
 
+/* The log of the message plane; its metrics are called fairlead_log_... */
+#define FL_COUNTERS_LOG(C, G, H)                                                                   \
+    H(commit, "commit_seconds", "",                                                                \
+      "From appending what somebody waits for until it is committed")                              \
+    C(appends, "appends_total", "", "Blocks of records appended")                                  \
+    C(append_bytes, "appended_bytes_total", "", "Bytes of records appended")                       \
+    C(refused, "appends_refused_total", "",                                                        \
+      "Appends that found no room, a disk that is behind, or one that failed")                     \
+    C(syncs, "syncs_total", "", "Times that appended blocks were synced to the disk")              \
+    C(sync_failures, "sync_failures_total", "", "Syncs that failed")                               \
+    C(checkpoints, "checkpoints_total", "", "Checkpoints that were completed")                     \
+    G(bytes, "bytes", "", "Bytes of the log on disk, segments to be used again included")          \
+    G(limit, "limit_bytes", "", "Bytes that it may have: log-size of hub.conf")                    \
+    G(since_checkpoint, "since_checkpoint_bytes", "", "Bytes appended since the last checkpoint")  \
+    G(tight, "tight", "", "1 while new work is refused until a checkpoint has made room")
+
 #define FL_COUNTERS_NUMBER(member, metric, labels, words) uint64_t member;
 #define FL_COUNTERS_HISTOGRAM(member, metric, labels, words) struct fl_histogram member;
 
@@ -89,12 +105,16 @@ struct fl_counters_process {
     FL_COUNTERS_PROCESS(FL_COUNTERS_NUMBER, FL_COUNTERS_NUMBER, FL_COUNTERS_HISTOGRAM)
 };
 
+struct fl_counters_log {
+    FL_COUNTERS_LOG(FL_COUNTERS_NUMBER, FL_COUNTERS_NUMBER, FL_COUNTERS_HISTOGRAM)
+};
+
 enum fl_counter_kind { FL_COUNTER, FL_GAUGE, FL_HISTOGRAM };
 
 /* One member, for whoever shows them all. */
 struct fl_counter {
     const char *member;
-    const char *metric; /* without "fairlead_front_" */
+    const char *metric; /* without "fairlead_front_" or "fairlead_log_" */
     const char *labels; /* as in the exposition, or "" */
     const char *words;  /* of the first member of a metric; "" for the others */
     enum fl_counter_kind kind;
@@ -104,6 +124,8 @@ extern const struct fl_counter fl_counters_worker[];
 extern const size_t fl_counters_worker_count;
 extern const struct fl_counter fl_counters_process[];
 extern const size_t fl_counters_process_count;
+extern const struct fl_counter fl_counters_log[];
+extern const size_t fl_counters_log_count;
 
 /* A member of one of the structs, found by its row. */
 uint64_t fl_counter_number(const void *counters, const struct fl_counter *row);

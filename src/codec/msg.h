@@ -127,12 +127,13 @@ enum fl_msg_from {
     F(str, content_type, 128)                                                                      \
     F(bytes, body, FL_LIMIT_MSG - 1024)
 
-/* What the front counted, about once a second: a struct fl_counters_process, the struct
- * fl_counters_worker of each worker, and the busiest devices of the last `interval_ms` (struct
- * fl_busy), as codec/counters writes them. */
+/* What the front counted, about once a second: a struct fl_counters_process, a struct
+ * fl_counters_log, the struct fl_counters_worker of each worker, and the busiest devices of the
+ * last `interval_ms` (struct fl_busy), as codec/counters writes them. */
 #define FL_MSG_COUNTERS(F)                                                                         \
     F(u32, interval_ms, 0)                                                                         \
     F(bytes, process, 4096)                                                                        \
+    F(bytes, log, 4096)                                                                            \
     F(bytes, workers, (size_t)FL_LIMIT_WORKERS * 4096)                                             \
     F(bytes, busiest, 16384)
 /* What a process uses; the signer says so when it is asked. */

@@ -46,6 +46,7 @@ static void on_meter(struct fl_timer *timer)
     struct fl_front *f = fl_container_of(timer, struct fl_front, meter);
     struct fl_meter *meters[FL_LIMIT_WORKERS];
     struct fl_counters_worker all = {0};
+    struct fl_keeper_status log = {0};
     size_t count = fl_workers_meters(f->workers, meters, &f->counters.refusals_untold);
     fl_time_t since = fl_loop_now(f->loop) - f->metered;
 
@@ -58,7 +59,10 @@ static void on_meter(struct fl_timer *timer)
     f->counters.https_requests = f->https.requests;
     fl_sys_tick(&f->sys, &f->roster, fl_workers_main(f->workers), &all, fl_loop_now(f->loop));
     if (f->hub) {
-        fl_meter_tell(&f->link, &f->counters, meters, count, since > 0 ? (uint32_t)since : 1);
+        if (f->keeper)
+            fl_keeper_status(f->keeper, &log);
+        fl_meter_tell(&f->link, &f->counters, &log.counters, meters, count,
+                      since > 0 ? (uint32_t)since : 1);
         tell_usage(f);
     }
     f->metered = fl_loop_now(f->loop);

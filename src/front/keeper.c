@@ -5,11 +5,9 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "front/keeper_internal.h"
+#include "io/clock.h"
 
 #include <stdlib.h>
-
-const uint32_t fl_keeper_bucket_ms[FL_KEEPER_BUCKETS] = {1,   2,   5,   10,   20,   50,
-                                                         100, 200, 500, 1000, 5000, UINT32_MAX};
 
 void fl_keeper_lock(struct fl_keeper *k)
 {
@@ -223,6 +221,10 @@ void fl_keeper_status(struct fl_keeper *keeper, struct fl_keeper_status *status)
     *status = keeper->status;
     status->journal = fl_journal_stats(keeper->journal);
     status->broken = keeper->broken;
+    status->counters.bytes = status->journal.bytes;
+    status->counters.limit = status->journal.max_bytes;
+    status->counters.since_checkpoint = status->journal.since_checkpoint;
+    status->counters.tight = keeper->tight;
     fl_keeper_unlock(keeper);
 }
 
@@ -241,32 +243,23 @@ void fl_keeper_break(struct fl_keeper *k, const char *words)
 
 /* --- appending and committing --- */
 
-static void count_latency(struct fl_keeper *k, fl_time_t ms)
-{
-    size_t bucket = 0;
-
-    while (bucket + 1 < FL_KEEPER_BUCKETS && ms > (fl_time_t)fl_keeper_bucket_ms[bucket])
-        bucket++;
-    k->status.latency[bucket]++;
-    k->status.latency_ms += ms > 0 ? (uint64_t)ms : 0;
-}
-
 void fl_keeper_commit(struct fl_keeper *k, uint64_t position)
 {
-    fl_time_t now = fl_clock_monotonic(&k->clock);
+    uint64_t now_us = fl_clock_monotonic_us();
 
     if (position <= k->committed)
         return;
     atomic_store_explicit(&k->committed, position, memory_order_release);
     while (k->timed_count > 0 && k->timed[k->timed_first].ticket <= position) {
-        count_latency(k, now - k->timed[k->timed_first].at);
+        fl_histogram_count(&k->status.counters.commit, now_us - k->timed[k->timed_first].at_us);
         k->timed_first = (k->timed_first + 1) % KEEPER_TIMED;
         k->timed_count--;
     }
     fl_keeper_wake_committed(k, position);
 }
 
-/* Beyond KEEPER_TIMED some are not measured. */
+/* Beyond KEEPER_TIMED some are not measured. What nobody waits for is not either: it is synced when
+ * it suits. */
 static void begin_timing(struct fl_keeper *k, uint64_t ticket)
 {
     size_t at = (k->timed_first + k->timed_count) % KEEPER_TIMED;
@@ -274,7 +267,7 @@ static void begin_timing(struct fl_keeper *k, uint64_t ticket)
     if (k->timed_count == KEEPER_TIMED)
         return;
     k->timed[at].ticket = ticket;
-    k->timed[at].at = fl_clock_monotonic(&k->clock);
+    k->timed[at].at_us = fl_clock_monotonic_us();
     k->timed_count++;
 }
 
@@ -285,7 +278,8 @@ void fl_keeper_wait_for_chore(struct fl_keeper *k)
 
 static void after_append(struct fl_keeper *k, struct fl_keeper_member *member, uint64_t ticket)
 {
-    begin_timing(k, ticket);
+    if (member)
+        begin_timing(k, ticket);
     if (k->durability == FL_DURABILITY_OS) {
         fl_keeper_commit(k, ticket);
         return;
@@ -313,10 +307,12 @@ enum fl_error fl_keeper_append(struct fl_keeper *keeper, struct fl_keeper_member
     error = k->broken ? fl_fail(ctx, FL_EIO, "keeper: %s", k->status.words)
                       : fl_journal_append(k->journal, records, &position, ctx);
     if (error == FL_OK) {
-        k->status.appends++;
-        k->status.append_bytes += records.size;
+        k->status.counters.appends++;
+        k->status.counters.append_bytes += records.size;
         after_append(k, member, position);
         *ticket = position;
+    } else {
+        k->status.counters.refused++;
     }
     if (error == FL_EIO && !k->broken && ctx)
         (void)fl_str_copy(k->status.words, sizeof k->status.words, ctx->text);

@@ -14,6 +14,7 @@
 #ifndef FL_FRONT_KEEPER_H
 #define FL_FRONT_KEEPER_H
 
+#include "codec/counters.h"
 #include "io/loop.h"
 #include "proto/journal.h"
 
@@ -61,21 +62,11 @@ struct fl_keeper_member {
     } own;
 };
 
-#define FL_KEEPER_BUCKETS 12
-extern const uint32_t
-    fl_keeper_bucket_ms[FL_KEEPER_BUCKETS]; /* upper bounds; the last: UINT32_MAX */
-
 struct fl_keeper_status {
     struct fl_journal_stats journal;
     bool broken;
-    char words[512]; /* why broken, or what failed last; empty: nothing */
-    uint64_t appends;
-    uint64_t append_bytes;
-    uint64_t syncs;
-    uint64_t sync_failures;
-    uint64_t checkpoints;                /* complete ones since the start */
-    uint64_t latency[FL_KEEPER_BUCKETS]; /* appends by the time until they were committed */
-    uint64_t latency_ms;                 /* their sum */
+    char words[512];                 /* why broken, or what failed last; empty: nothing */
+    struct fl_counters_log counters; /* since the start */
 };
 
 /* Opens the folder and the log, and says in the log what recovery found. Errors of fl_files_open

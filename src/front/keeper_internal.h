@@ -52,7 +52,7 @@ struct fl_keeper {
 
     struct {
         uint64_t ticket;
-        fl_time_t at;
+        uint64_t at_us;
     } timed[KEEPER_TIMED]; /* a ring */
     size_t timed_first;
     size_t timed_count;

@@ -227,7 +227,7 @@ static void end_checkpoint(struct fl_keeper *k)
         return;
     }
     atomic_store_explicit(&k->walking, 0, memory_order_release);
-    k->status.checkpoints++;
+    k->status.counters.checkpoints++;
     (void)pthread_cond_signal(&k->to_sync);
 }
 

@@ -48,7 +48,7 @@ static void sync_failed(struct fl_keeper *k, const char *words)
     struct fl_context ctx = {0};
     enum fl_error error = FL_OK;
 
-    k->status.sync_failures++;
+    k->status.counters.sync_failures++;
     k->failures++;
     fl_log(FL_LOG_ERROR, "keeper", "%s; %s", words,
            k->durability == FL_DURABILITY_DISK ? "what it should have kept is written again"
@@ -79,7 +79,7 @@ static void sync_once(struct fl_keeper *k, const struct fl_journal_unsynced *uns
     for (size_t i = 0; i < unsynced->count && error == FL_OK; i++)
         error = files->sync(files->self, unsynced->names[i], &ctx);
     fl_keeper_lock(k);
-    k->status.syncs++;
+    k->status.counters.syncs++;
     if (error != FL_OK) {
         k->unsynced_since = now_of(k);
         sync_failed(k, ctx.text);

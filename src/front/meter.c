@@ -126,15 +126,19 @@ static void put_busiest(const struct fl_heaviest *heaviest, bool by_bytes, struc
 }
 
 void fl_meter_tell(const struct fl_link *link, const struct fl_counters_process *process,
-                   struct fl_meter *const *workers, size_t count, uint32_t interval_ms)
+                   const struct fl_counters_log *log, struct fl_meter *const *workers, size_t count,
+                   uint32_t interval_ms)
 {
     struct fl_msg msg = {.type = fl_msg_type_counters};
     struct fl_buffer own = FL_BUFFER(sizeof *process);
+    struct fl_buffer of_log = FL_BUFFER(sizeof *log);
     struct fl_buffer all = FL_BUFFER(count * sizeof(struct fl_counters_worker));
     struct fl_buffer busiest = FL_BUFFER(BUSIEST_BYTES);
 
     enum fl_error error = fl_counters_put(process, sizeof *process, &own);
 
+    if (!error)
+        error = fl_counters_put(log, sizeof *log, &of_log);
     fl_assert(count <= FL_LIMIT_WORKERS);
     for (size_t i = 0; i < count; i++) {
         if (!error)
@@ -146,11 +150,13 @@ void fl_meter_tell(const struct fl_link *link, const struct fl_counters_process 
     }
     msg.as.counters.interval_ms = interval_ms;
     msg.as.counters.process = fl_buffer_slice(&own);
+    msg.as.counters.log = fl_buffer_slice(&of_log);
     msg.as.counters.workers = fl_buffer_slice(&all);
     msg.as.counters.busiest = fl_buffer_slice(&busiest);
     if (!error)
         (void)fl_link_send(link, &msg);
     fl_buffer_free(&own);
+    fl_buffer_free(&of_log);
     fl_buffer_free(&all);
     fl_buffer_free(&busiest);
 }

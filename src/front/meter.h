@@ -56,6 +56,7 @@ void fl_counters_add(struct fl_counters_worker *to, const struct fl_counters_wor
 
 /* Sends everything; the busiest of the interval begin anew. */
 void fl_meter_tell(const struct fl_link *link, const struct fl_counters_process *process,
-                   struct fl_meter *const *workers, size_t count, uint32_t interval_ms);
+                   const struct fl_counters_log *log, struct fl_meter *const *workers, size_t count,
+                   uint32_t interval_ms);
 
 #endif

@@ -38,36 +38,65 @@ static void put_row(struct fl_buffer *out, const char *name, const char *worker,
     fl_buffer_free(&labels);
 }
 
-/* The rows of one metric, for every worker. Returns how many rows they are. */
-static size_t put_metric(struct fl_buffer *out, const struct fl_metrics *m,
-                         const struct fl_counter *rows, size_t count, bool workers)
+/* A table of counters of which there are one or, for each worker, one under a label of its own. */
+struct shown {
+    const char *prefix;
+    const struct fl_counter *rows;
+    size_t count;
+    const void *one;
+    const struct fl_counters_worker *workers; /* or these; NULL: `one` */
+    size_t worker_count;
+};
+
+/* The rows of one metric, from `at` on. Returns the row behind them. */
+static size_t put_metric(struct fl_buffer *out, const struct shown *shown, size_t at)
 {
+    const struct fl_counter *rows = &shown->rows[at];
     char name[96];
     char number[24];
     size_t same = 0;
 
-    (void)snprintf(name, sizeof name, "fairlead_front_%s", rows[0].metric);
-    while (same < count && strcmp(rows[same].metric, rows[0].metric) == 0)
+    (void)snprintf(name, sizeof name, "%s%s", shown->prefix, rows[0].metric);
+    while (at + same < shown->count && strcmp(rows[same].metric, rows[0].metric) == 0)
         same++;
     fl_exposition_family(out, name, type_name(rows[0].kind), rows[0].words);
-    for (size_t i = 0; workers && i < m->worker_count; i++) {
+    for (size_t i = 0; i < shown->worker_count; i++) {
         (void)snprintf(number, sizeof number, "%zu", i);
         for (size_t k = 0; k < same; k++)
-            put_row(out, name, number, &rows[k], &m->workers[i]);
+            put_row(out, name, number, &rows[k], &shown->workers[i]);
     }
-    for (size_t k = 0; !workers && k < same; k++)
-        put_row(out, name, NULL, &rows[k], &m->front);
-    return same;
+    for (size_t k = 0; !shown->workers && k < same; k++)
+        put_row(out, name, NULL, &rows[k], shown->one);
+    return at + same;
+}
+
+static void put_table(struct fl_buffer *out, const struct shown *shown)
+{
+    for (size_t at = 0; at < shown->count;)
+        at = put_metric(out, shown, at);
 }
 
 static void put_front(struct fl_buffer *out, const struct fl_metrics *m)
 {
+    const struct shown workers = {.prefix = "fairlead_front_",
+                                  .rows = fl_counters_worker,
+                                  .count = fl_counters_worker_count,
+                                  .workers = m->workers,
+                                  .worker_count = m->worker_count};
+    const struct shown process = {.prefix = "fairlead_front_",
+                                  .rows = fl_counters_process,
+                                  .count = fl_counters_process_count,
+                                  .one = &m->front};
+    const struct shown log = {.prefix = "fairlead_log_",
+                              .rows = fl_counters_log,
+                              .count = fl_counters_log_count,
+                              .one = &m->log};
+
     if (!m->has_front)
         return;
-    for (size_t i = 0; i < fl_counters_worker_count;)
-        i += put_metric(out, m, &fl_counters_worker[i], fl_counters_worker_count - i, true);
-    for (size_t i = 0; i < fl_counters_process_count;)
-        i += put_metric(out, m, &fl_counters_process[i], fl_counters_process_count - i, false);
+    put_table(out, &workers);
+    put_table(out, &process);
+    put_table(out, &log);
 }
 
 /* --- the hub's own --- */
@@ -257,9 +286,10 @@ static json_t *front_json(const struct fl_hub *hub)
                                (json_int_t)(b->by_bytes ? b->weight : b->other), "over",
                                (json_int_t)b->over));
     }
-    return json_pack("{s:I, s:I, s:o, s:o, s:o}", "interval_ms", (json_int_t)m->interval_ms,
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o}", "interval_ms", (json_int_t)m->interval_ms,
                      "told_ms", (json_int_t)(m->told - hub->started), "process",
                      counters_json(&m->front, fl_counters_process, fl_counters_process_count),
+                     "log", counters_json(&m->log, fl_counters_log, fl_counters_log_count),
                      "workers", workers, "busiest", busiest);
 }
 

@@ -58,14 +58,17 @@ enum fl_error fl_metrics_counters(struct fl_metrics *metrics, const struct fl_ms
                                   fl_time_t now)
 {
     struct fl_counters_process front = {0};
+    struct fl_counters_log log = {0};
     struct fl_counters_worker *workers = NULL;
     struct fl_busy busiest[FL_METRICS_BUSIEST];
     size_t busiest_count = 0;
     size_t count = 0;
     struct fl_slice process = msg->process;
+    struct fl_slice of_log = msg->log;
     enum fl_error error = FL_OK;
 
     if (fl_counters_next(&process, &front, sizeof front) != FL_OK || process.size != 0 ||
+        fl_counters_next(&of_log, &log, sizeof log) != FL_OK || of_log.size != 0 ||
         !read_busiest(msg->busiest, busiest, &busiest_count))
         return FL_EPARSE;
     error = read_workers(msg->workers, &workers, &count);
@@ -75,6 +78,7 @@ enum fl_error fl_metrics_counters(struct fl_metrics *metrics, const struct fl_ms
     metrics->workers = workers;
     metrics->worker_count = count;
     metrics->front = front;
+    metrics->log = log;
     memcpy(metrics->busiest, busiest, busiest_count * sizeof busiest[0]);
     metrics->busiest_count = busiest_count;
     metrics->interval_ms = msg->interval_ms;

@@ -29,6 +29,7 @@ struct fl_census {
 struct fl_metrics {
     /* What the front told last; `has_front`: since it is up. */
     struct fl_counters_process front;
+    struct fl_counters_log log;
     struct fl_counters_worker *workers;
     size_t worker_count;
     fl_time_t told; /* monotonic: when */

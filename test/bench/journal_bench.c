@@ -110,7 +110,8 @@ static enum fl_error measure(const char *folder, enum fl_durability durability, 
                  "%llu checkpoints\n",
                  durability == FL_DURABILITY_OS ? "os" : "disk", ahead, at / appends * 1e6,
                  used / appends * 1e6, (double)appends * BLOCK / at / 1e6,
-                 (unsigned long long)status.syncs, (unsigned long long)status.checkpoints);
+                 (unsigned long long)status.counters.syncs,
+                 (unsigned long long)status.counters.checkpoints);
     fl_keeper_leave(&w.member);
     (void)fl_keeper_close(keeper);
     fl_loop_free(w.loop);

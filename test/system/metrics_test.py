@@ -197,6 +197,26 @@ class Metrics(HubTest):
         # Whatever devices there are, they are in no label.
         self.assertFalse([labels for _, labels in after if "count-01" in str(labels)])
 
+    def test_the_log_is_seen_at_work(self):
+        wait_for(lambda: any(n.startswith("fairlead_log_") for n, _ in self.scrape()[0]))
+        away = self.hub.enrol("away-01")
+        Mqtt(away, client_id="stays", expiry=600, clean=False).close()  # a session that lasts is a record
+        before, types = self.scrape()
+        self.assertEqual(types["fairlead_log_commit_seconds"], "histogram")
+        mqtt = Mqtt(away, client_id="stays-2", expiry=600, clean=False)
+        self.wait_value("fairlead_log_commit_seconds_count", value(before, "fairlead_log_commit_seconds_count") + 1)
+        self.wait_value("fairlead_log_appends_total", value(before, "fairlead_log_appends_total") + 1)
+        self.wait_value("fairlead_log_appended_bytes_total", value(before, "fairlead_log_appended_bytes_total") + 10)
+        self.wait_value("fairlead_log_syncs_total", value(before, "fairlead_log_syncs_total") + 1)
+        after, _ = self.scrape()
+        self.assertEqual(value(after, "fairlead_log_sync_failures_total"), 0)
+        self.assertEqual(value(after, "fairlead_log_appends_refused_total"), 0)
+        self.assertEqual(value(after, "fairlead_log_tight"), 0)
+        self.assertGreater(value(after, "fairlead_log_bytes"), 0)
+        self.assertGreater(value(after, "fairlead_log_limit_bytes"), value(after, "fairlead_log_bytes"))
+        self.assertIn("commit p50", self.hub.fairlead("top", "--once").stdout)
+        mqtt.close()
+
     def test_only_those_who_may_read_it(self):
         def get(path, credential=None, method="GET"):
             header = ["-H", f"Authorization: Bearer {credential}"] if credential else []

@@ -33,12 +33,14 @@ static void the_tables_make_a_proper_exposition(void **state)
     (void)state;
     check_table(fl_counters_worker, fl_counters_worker_count);
     check_table(fl_counters_process, fl_counters_process_count);
+    check_table(fl_counters_log, fl_counters_log_count);
     for (size_t i = 0; i < fl_counters_worker_count; i++)
         for (size_t k = 0; k < fl_counters_process_count; k++)
             assert_string_not_equal(fl_counters_worker[i].metric, fl_counters_process[k].metric);
     /* They fit the message, with as many workers as there may be. */
     assert_true(sizeof(struct fl_counters_worker) <= 4096);
     assert_true(sizeof(struct fl_counters_process) <= 4096);
+    assert_true(sizeof(struct fl_counters_log) <= 4096);
 }
 
 static void counters_come_back_as_they_went(void **state)
@@ -95,12 +97,14 @@ struct heard {
     size_t messages;
     size_t workers;
     size_t busiest;
+    struct fl_counters_log log;
 };
 
 static bool hear(void *self, const struct fl_msg *msg)
 {
     struct heard *heard = self;
     struct fl_slice in = msg->as.counters.busiest;
+    struct fl_slice log = msg->as.counters.log;
     struct fl_busy busy;
     struct fl_buffer frame = FL_BUFFER(FL_LIMIT_MSG);
 
@@ -109,6 +113,7 @@ static bool hear(void *self, const struct fl_msg *msg)
     assert_ok(fl_msg_encode(msg, &frame, NULL));
     heard->workers = msg->as.counters.workers.size / sizeof(struct fl_counters_worker);
     heard->busiest = 0;
+    assert_ok(fl_counters_next(&log, &heard->log, sizeof heard->log));
     while (fl_busy_next(&in, &busy) == FL_OK)
         heard->busiest++;
     assert_int_equal(in.size, 0);
@@ -121,6 +126,7 @@ static void many_workers_with_long_names_fit_one_message(void **state)
     struct heard heard = {0};
     const struct fl_link link = {.send = hear, .self = &heard};
     struct fl_counters_process process = {0};
+    struct fl_counters_log log = {.appends = 9};
     struct fl_meter *meters = calloc(FL_LIMIT_WORKERS, sizeof *meters);
     struct fl_meter *workers[FL_LIMIT_WORKERS];
 
@@ -139,11 +145,12 @@ static void many_workers_with_long_names_fit_one_message(void **state)
             fl_heaviest_add(&meters[i].by_bytes, fl_slice_str(name), &place, 5, 1);
         }
     }
-    fl_meter_tell(&link, &process, workers, FL_LIMIT_WORKERS, 1000);
+    fl_meter_tell(&link, &process, &log, workers, FL_LIMIT_WORKERS, 1000);
     assert_int_equal(heard.messages, 1);
     assert_int_equal(heard.workers, FL_LIMIT_WORKERS);
+    assert_int_equal(heard.log.appends, 9);
     assert_in_range(heard.busiest, 100, 2 * FL_LIMIT_WORKERS * FL_LIMIT_BUSIEST);
-    fl_meter_tell(&link, &process, workers, 1, 1000);
+    fl_meter_tell(&link, &process, &log, workers, 1, 1000);
     assert_int_equal(heard.busiest, 0); /* a new interval */
     free(meters);
 }

@@ -21,8 +21,8 @@ static void live_twice(enum fl_durability durability, uint64_t goal)
     rig_open(&r, &judge);
     rig_run(&r, goal);
     assert_true(r.closed_well);
-    assert_true(r.status.checkpoints > 0);
-    assert_int_equal(r.status.sync_failures, 0);
+    assert_true(r.status.counters.checkpoints > 0);
+    assert_int_equal(r.status.counters.sync_failures, 0);
     assert_true(r.status.journal.bytes <= r.config.max_bytes);
     rig_open(&r, &judge);
     rig_compare(&r, &judge);
@@ -56,11 +56,13 @@ static void commits_are_grouped_and_timed(void **state)
     rig_start(&r, FL_DURABILITY_DISK);
     rig_open(&r, &judge);
     rig_run(&r, 300);
-    for (size_t i = 0; i < FL_KEEPER_BUCKETS; i++)
-        timed += r.status.latency[i];
-    assert_true(r.status.appends >= RIG_WORKERS * 300);
-    assert_true(timed >= RIG_WORKERS * 300 && timed <= r.status.appends);
-    assert_true(r.status.syncs < r.status.appends);
+    timed = fl_histogram_total(&r.status.counters.commit);
+    assert_true(r.status.counters.appends >= RIG_WORKERS * 300);
+    assert_true(timed >= RIG_WORKERS * 300 && timed <= r.status.counters.appends);
+    assert_true(r.status.counters.syncs < r.status.counters.appends);
+    assert_true(r.status.counters.append_bytes > 0 && r.status.counters.refused == 0);
+    assert_int_equal(r.status.counters.bytes, r.status.journal.bytes);
+    assert_true(r.status.counters.bytes <= r.status.counters.limit);
     rig_finish(&r);
 }
 
@@ -256,7 +258,7 @@ static void one_failed_sync_loses_nothing(void **state)
         fail_syncs(2);
         rig_run(&r, 60);
         assert_true(r.closed_well);
-        assert_true(r.status.sync_failures > 0);
+        assert_true(r.status.counters.sync_failures > 0);
         fl_files_twin_restart(twin, FL_TWIN_POWER);
         rig_open(&r, &judge);
         rig_compare(&r, &judge);

@@ -11,24 +11,30 @@ static void tell_counters(struct hub_world *w, size_t workers, size_t cut)
 {
     struct fl_counters_process process = {.devices = 3};
     struct fl_counters_worker worker = {.connections = 7, .received_qos1 = 40};
+    struct fl_counters_log log = {.appends = 11, .bytes = 4096, .limit = 8192};
     const struct fl_busy busy = {.device = "cam-01", .weight = 40, .other = 900};
     struct fl_buffer own = FL_BUFFER(65536);
+    struct fl_buffer of_log = FL_BUFFER(65536);
     struct fl_buffer all = FL_BUFFER(FL_LIMIT_MSG);
     struct fl_buffer busiest = FL_BUFFER(65536);
     struct fl_msg msg = {.type = fl_msg_type_counters};
 
     fl_histogram_count(&worker.round, 80);
     assert_ok(fl_counters_put(&process, sizeof process, &own));
+    fl_histogram_count(&log.commit, 3000);
+    assert_ok(fl_counters_put(&log, sizeof log, &of_log));
     for (size_t i = 0; i < workers; i++)
         assert_ok(fl_counters_put(&worker, sizeof worker, &all));
     assert_ok(fl_busy_put(&busy, &busiest));
     msg.as.counters.interval_ms = 1000;
     msg.as.counters.process = fl_buffer_slice(&own);
+    msg.as.counters.log = fl_buffer_slice(&of_log);
     msg.as.counters.workers = fl_buffer_slice(&all);
     msg.as.counters.workers.size -= cut;
     msg.as.counters.busiest = fl_buffer_slice(&busiest);
     fl_hub_from_front(&w->hub, &msg);
     fl_buffer_free(&own);
+    fl_buffer_free(&of_log);
     fl_buffer_free(&all);
     fl_buffer_free(&busiest);
 }
@@ -48,6 +54,7 @@ static void what_the_front_says_is_shown_for_each_worker(void **state)
 
     hub_world_start(w);
     assert_null(strstr(metrics(w), "fairlead_front_"));
+    assert_null(strstr(metrics(w), "fairlead_log_"));
     tell_counters(w, 2, 0);
     text = metrics(w);
     assert_contains(text, "fairlead_front_connections{worker=\"0\"} 7\n");
@@ -55,6 +62,11 @@ static void what_the_front_says_is_shown_for_each_worker(void **state)
     assert_contains(text, "messages_received_total{qos=\"1\",worker=\"1\"} 40\n");
     assert_contains(text, "round_seconds_bucket{worker=\"0\",le=\"0.0001\"} 1\n");
     assert_contains(text, "fairlead_front_devices_known 3\n");
+    assert_contains(text, "fairlead_log_appends_total 11\n");
+    assert_contains(text, "fairlead_log_bytes 4096\n");
+    assert_contains(text, "fairlead_log_limit_bytes 8192\n");
+    assert_contains(text, "fairlead_log_commit_seconds_bucket{le=\"0.005\"} 1\n");
+    assert_contains(text, "fairlead_log_commit_seconds_count 1\n");
     /* Nothing that grows with the fleet is in a label. */
     assert_null(strstr(text, "cam-01"));
     fl_hub_front_down(&w->hub);

@@ -13,12 +13,15 @@ static struct fl_top_view view;
 static json_t *load(int uptime_ms, int told_ms, int received, const char *device)
 {
     json_t *front = json_pack(
-        "{s:i, s:i, s:[{s:i, s:i, s:{s:i, s:[i,i]}}, {s:i}], s:[{s:s, s:s, s:i, s:i, s:i}, "
+        "{s:i, s:i, s:{s:i, s:i, s:i, s:i, s:{s:i, s:[i,i,i,i,i,i,i]}}, "
+        "s:[{s:i, s:i, s:{s:i, s:[i,i]}}, {s:i}], s:[{s:s, s:s, s:i, s:i, s:i}, "
         "{s:s, s:s, s:i, s:i, s:i}]}",
-        "told_ms", told_ms, "interval_ms", 1000, "workers", "received_qos1", received, "queued", 5,
-        "round", "sum_us", received * 1000, "buckets", received, 0, "received_qos1", received,
-        "busiest", "device", device, "by", "messages", "messages", 40, "bytes", 10, "over", 3,
-        "device", device, "by", "bytes", "messages", 2, "bytes", 900, "over", 0);
+        "told_ms", told_ms, "interval_ms", 1000, "log", "appends", received, "append_bytes",
+        received * 100, "bytes", 250, "limit", 1000, "commit", "sum_us", received * 20, "buckets",
+        0, 0, 0, 0, 0, received, 0, "workers", "received_qos1", received, "queued", 5, "round",
+        "sum_us", received * 1000, "buckets", received, 0, "received_qos1", received, "busiest",
+        "device", device, "by", "messages", "messages", 40, "bytes", 10, "over", 3, "device",
+        device, "by", "bytes", "messages", 2, "bytes", 900, "over", 0);
 
     return json_pack(
         "{s:s, s:s, s:i, s:i, s:{s:i, s:[i]}, s:i, s:i, s:o, s:[{s:s, s:b, s:i, s:i}]}", "at",
@@ -45,12 +48,40 @@ static void rates_are_over_the_time_that_the_front_says(void **state)
     assert_true(view.seconds > 1.99 && view.seconds < 2.01);
     assert_int_equal(view.delta.received_qos1, 400); /* of two workers */
     assert_int_equal(view.delta.queued, 5);
+    assert_int_equal(view.log.appends, 200);
+    assert_int_equal(view.log.bytes, 250);
+    assert_int_equal(fl_histogram_total(&view.log.commit), 200);
     assert_int_equal(view.readings, 200);
     assert_true(view.busy[0] > 0.099 && view.busy[0] < 0.101);
     assert_true(view.cpu[0] > 0.049 && view.cpu[0] < 0.051);
     assert_int_equal(view.device_count, 1);
     assert_true(view.devices[0].messages == 40 && view.devices[0].bytes == 900);
     assert_true(view.devices[0].about);
+}
+
+static void the_log_has_a_line_and_an_object(void **state)
+{
+    struct fl_buffer out = FL_BUFFER(65536);
+    json_t *json = NULL;
+    const json_t *log = NULL;
+
+    (void)state;
+    take(&earlier, load(10000, 9500, 100, "cam-01"));
+    take(&later, load(12000, 11500, 300, "cam-01"));
+    fl_top_between(&earlier, &later, &view);
+    fl_top_page(&view, 100, 0, false, &out);
+    assert_contains(fl_buffer_str(&out),
+                    "log           /s  100  bytes  10k  commit p50  1.8 ms  p99  2.5 ms"
+                    "  % full   25\n");
+    json = fl_top_json(&view);
+    log = json_object_get(json, "log");
+    assert_int_equal(json_integer_value(json_object_get(log, "bytes")), 250);
+    assert_true(json_real_value(json_object_get(json_object_get(log, "per_second"), "appends")) ==
+                100);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(log, "commits"), "count")),
+                     200);
+    json_decref(json);
+    fl_buffer_free(&out);
 }
 
 static void a_front_or_a_hub_that_began_anew_is_not_a_negative_rate(void **state)
@@ -141,6 +172,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(rates_are_over_the_time_that_the_front_says),
+        cmocka_unit_test(the_log_has_a_line_and_an_object),
         cmocka_unit_test(a_front_or_a_hub_that_began_anew_is_not_a_negative_rate),
         cmocka_unit_test(what_is_not_an_answer_is_refused_and_a_front_that_is_away_is_shown),
         cmocka_unit_test(a_page_fits_every_window),
