@@ -225,6 +225,7 @@ static void put_refusals(struct page *p, const struct fl_top_view *v)
            d->limited_devices ? FL_STYLE_WARN : FL_STYLE_NONE);
     rate_of(p, v, "messages/s", d->limited_messages, FL_STYLE_WARN);
     rate_of(p, v, "bytes/s", d->limited_bytes, FL_STYLE_WARN);
+    rate_of(p, v, "dropped/s", d->limited_dropped, FL_STYLE_WARN);
     end_line(p);
 }
 

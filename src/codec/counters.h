@@ -60,6 +60,8 @@
     C(limited_messages, "rate_limited_total", "limit=\"messages\"",                                \
       "Times that a device came over the rate of its profile")                                     \
     C(limited_bytes, "rate_limited_total", "limit=\"bytes\"", "")                                  \
+    C(limited_dropped, "rate_limited_dropped_total", "",                                           \
+      "QoS 0 messages of devices that were over their rate for long")                              \
     G(limited_devices, "rate_limited_devices", "", "Devices that wait for their rate now")         \
     G(queued, "queued_messages", "", "Messages that wait in the queues of sessions")               \
     G(queued_bytes, "queued_bytes", "", "Bytes that wait in the queues of sessions")               \

@@ -52,6 +52,7 @@ void fl_meter_sample(struct fl_meter *meter, const struct fl_broker_counts *coun
     c->sent_qos1 = counts->delivered[1];
     c->sent_qos2 = counts->delivered[2];
     c->dropped = counts->dropped;
+    c->limited_dropped = counts->over_rate;
     c->refused_delivery = counts->undelivered;
     c->protocol_errors = counts->violations;
     c->queued = counts->queued;

@@ -42,6 +42,7 @@ struct fl_mqtt_device {
     uint64_t rates_epoch;  /* of the roster, when they were looked up */
     struct fl_timer timer; /* its rate has room again; without connections: it may be forgotten */
     bool limited;          /* it waits for that */
+    bool withholds;        /* maybe acknowledgements, from its clients */
     struct fl_meter_places places;
     char id[];
 };
@@ -56,6 +57,8 @@ struct fl_mqtt_conn {
     const struct fl_profile *profile; /* as the roster gave it at its epoch */
     uint64_t epoch;
     struct fl_deferred flush;
+    fl_time_t waits_since;  /* for its device's rate, without a pause to speak of */
+    fl_time_t waited_until; /* about, when it had to wait last */
     struct fl_mqtt_ws *ws; /* NULL: MQTT as it is */
     bool connected;
     uint64_t told; /* the hub that knows of it; it counts, so each is told once */

@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 
+#define PAUSE_MS 500         /* without a wait: what comes then is a new excess */
+#define PIECE ((size_t)1024) /* of what is heard without room for it, which there may be again */
+
 void fl_mqtt_device_free(struct fl_mqtt_device *d)
 {
     fl_loop_stop_timer(d->mqtt->config.loop, &d->timer);
@@ -33,6 +36,61 @@ void fl_mqtt_resume(struct fl_mqtt_conn *c)
     fl_stream_resume(&c->stream);
 }
 
+/* How long a client that is over its rate may be left unheard: a quarter of its keep alive, so that
+ * its pings are answered before it gives up, whatever it sends. Then it is heard for a quarter of
+ * that. 0: it does not ping. */
+static fl_time_t patience_of(const struct fl_mqtt_conn *c)
+{
+    return c->attached ? fl_broker_keep_alive_ms(c->attached) / 6 : 0;
+}
+
+static bool must_be_heard(struct fl_mqtt_conn *c)
+{
+    fl_time_t patience = patience_of(c);
+    fl_time_t waited = fl_mqtt_now(c->mqtt) - c->waits_since;
+
+    return patience && c->waits_since && waited >= patience && waited < patience + patience / 4;
+}
+
+/* Acknowledgements that were withheld are what the device's rate has room for first. */
+static void let_go(struct fl_mqtt_device *d)
+{
+    fl_time_t now = fl_mqtt_now(d->mqtt);
+    bool some = d->withholds;
+
+    while (some && fl_rates_wait(&d->rates, now) == 0) {
+        some = false;
+        FL_LIST_EACH(item, &d->conns)
+        {
+            struct fl_mqtt_conn *c = fl_container_of(item, struct fl_mqtt_conn, node);
+
+            if (fl_rates_wait(&d->rates, now) > 0 || !c->attached ||
+                !fl_broker_let_go(c->attached, now))
+                continue;
+            fl_rates_charge(&d->rates, 1, 0, now);
+            some = true;
+        }
+    }
+    d->withholds = some;
+}
+
+/* When the device's rate has room, or the first of its clients must be heard without. */
+static void set_device_timer(struct fl_mqtt_device *d)
+{
+    fl_time_t now = fl_mqtt_now(d->mqtt);
+    fl_time_t wait = fl_rates_wait(&d->rates, now);
+
+    FL_LIST_EACH(item, &d->conns)
+    {
+        const struct fl_mqtt_conn *c = fl_container_of(item, struct fl_mqtt_conn, node);
+        fl_time_t left = c->waits_since + patience_of(c) - now;
+
+        if (c->waits_since && patience_of(c) && left > 0 && left < wait)
+            wait = left;
+    }
+    fl_loop_set_timer(d->mqtt->config.loop, &d->timer, wait);
+}
+
 static void on_device_timer(struct fl_timer *timer)
 {
     struct fl_mqtt_device *d = fl_container_of(timer, struct fl_mqtt_device, timer);
@@ -44,8 +102,11 @@ static void on_device_timer(struct fl_timer *timer)
     if (d->limited)
         d->mqtt->meter.counters.limited_devices--;
     d->limited = false;
+    let_go(d);
     FL_LIST_EACH(item, &d->conns)
     fl_mqtt_resume(fl_container_of(item, struct fl_mqtt_conn, node));
+    if (d->withholds)
+        set_device_timer(d);
 }
 
 struct fl_mqtt_device *fl_mqtt_device_named(struct fl_front_mqtt *m, const char *id)
@@ -91,7 +152,8 @@ static void limit(struct fl_mqtt_conn *c)
 {
     struct fl_front_mqtt *m = c->mqtt;
     struct fl_mqtt_device *d = c->device;
-    enum fl_rates_limit what = fl_rates_begin_stretch(&d->rates, fl_mqtt_now(m));
+    fl_time_t now = fl_mqtt_now(m);
+    enum fl_rates_limit what = fl_rates_begin_stretch(&d->rates, now);
 
     if (what != FL_RATES_NONE) {
         fl_meter_limited(&m->meter, what == FL_RATES_MESSAGES);
@@ -102,8 +164,32 @@ static void limit(struct fl_mqtt_conn *c)
     if (!d->limited)
         m->meter.counters.limited_devices++;
     d->limited = true;
-    fl_loop_set_timer(m->config.loop, &d->timer, fl_rates_wait(&d->rates, fl_mqtt_now(m)));
+    if (c->waits_since == 0 || now > c->waited_until + PAUSE_MS ||
+        now >= c->waits_since + patience_of(c))
+        c->waits_since = now;
+    c->waited_until = now + fl_rates_wait(&d->rates, now);
+    set_device_timer(d);
     fl_broker_hold(c->attached);
+}
+
+/* The device's rate has no room, but the client must be heard: what is in these bytes is taken, and
+ * costs its sender QoS 0 and the time of acknowledgements. */
+static size_t hear(struct fl_mqtt_conn *c, struct fl_slice bytes)
+{
+    struct fl_front_mqtt *m = c->mqtt;
+    uint64_t before = fl_broker_received(m->broker);
+    size_t taken = 0;
+
+    c->device->withholds = true;
+    fl_broker_over_rate(c->attached, true);
+    fl_broker_receive(c->attached, bytes, fl_mqtt_now(m), &taken);
+    if (c->attached)
+        fl_broker_over_rate(c->attached, false);
+    /* Messages are charged when their acknowledgements are let go. */
+    if (fl_broker_received(m->broker) > before)
+        fl_rates_charge(&c->device->rates, 0, taken, fl_mqtt_now(m));
+    set_device_timer(c->device);
+    return taken;
 }
 
 /* Hands the broker what the device's rate has room for. Returns how much was taken. */
@@ -118,10 +204,21 @@ size_t fl_mqtt_feed(struct fl_mqtt_conn *c, struct fl_slice bytes)
     if (d->rates_epoch != m->config.roster->epoch && fl_mqtt_rights_of(c))
         fl_rates_set(&d->rates, fl_mqtt_rights_of(c));
     d->rates_epoch = m->config.roster->epoch;
+    let_go(d);
     while (taken < bytes.size && !c->ending) {
         size_t room = fl_rates_room(&d->rates, bytes.size - taken, fl_mqtt_now(m));
         size_t some = 0;
 
+        if (room == 0 && must_be_heard(c)) {
+            size_t piece = bytes.size - taken < PIECE ? bytes.size - taken : PIECE;
+
+            some = hear(c, fl_slice(bytes.data + taken, piece));
+            messages = fl_broker_received(m->broker) - before;
+            taken += some;
+            if (some < piece)
+                break;
+            continue;
+        }
         if (room == 0) {
             limit(c);
             break;

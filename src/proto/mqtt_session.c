@@ -288,6 +288,8 @@ enum fl_error fl_mqtt_session_expect(struct fl_mqtt_session *s, uint16_t packet_
     s->receipts[*sequence % FL_LIMIT_MQTT_INFLIGHT] =
         (struct fl_mqtt_receipt){.packet_id = packet_id, .qos = qos};
     s->receipt_count++;
+    if (s->withholds || s->withheld)
+        s->withheld++;
     return FL_OK;
 }
 
@@ -384,6 +386,14 @@ static bool send_receipt(struct fl_mqtt_session *s, const struct fl_mqtt_receipt
     return false;
 }
 
+static void send_receipts(struct fl_mqtt_session *s)
+{
+    while (s->receipt_count > s->withheld &&
+           s->receipts[s->receipt_first % FL_LIMIT_MQTT_INFLIGHT].settled)
+        if (!send_receipt(s, &s->receipts[s->receipt_first % FL_LIMIT_MQTT_INFLIGHT]))
+            return;
+}
+
 void fl_mqtt_session_settle(struct fl_mqtt_session *s, uint16_t sequence, uint8_t reason,
                             bool must_know)
 {
@@ -398,9 +408,22 @@ void fl_mqtt_session_settle(struct fl_mqtt_session *s, uint16_t sequence, uint8_
     }
     receipt->settled = true;
     receipt->reason = reason;
-    while (s->receipt_count && s->receipts[s->receipt_first % FL_LIMIT_MQTT_INFLIGHT].settled)
-        if (!send_receipt(s, &s->receipts[s->receipt_first % FL_LIMIT_MQTT_INFLIGHT]))
-            return;
+    send_receipts(s);
+}
+
+void fl_mqtt_session_withhold(struct fl_mqtt_session *s, bool withholds)
+{
+    s->withholds = withholds;
+}
+
+bool fl_mqtt_session_let_go(struct fl_mqtt_session *s, fl_time_t now)
+{
+    if (s->withheld == 0 || s->phase != FL_MQTT_OPEN)
+        return false;
+    s->withheld--;
+    s->heard_at = now; /* it may have waited for nothing else */
+    send_receipts(s);
+    return true;
 }
 
 void fl_mqtt_session_released(struct fl_mqtt_session *s)
@@ -413,7 +436,7 @@ fl_time_t fl_mqtt_session_deadline(const struct fl_mqtt_session *s)
 {
     if (s->phase == FL_MQTT_NEW || s->phase == FL_MQTT_CONNECTING)
         return s->heard_at + FL_LIMIT_HANDSHAKE_MS;
-    if (s->phase == FL_MQTT_OPEN && s->keep_alive_ms && !s->held)
+    if (s->phase == FL_MQTT_OPEN && s->keep_alive_ms && !s->held && s->withheld == 0)
         return s->heard_at + s->keep_alive_ms;
     return FL_TIME_NEVER;
 }

@@ -50,9 +50,11 @@ struct fl_mqtt_session {
     struct fl_mqtt_alias_table heard;
     struct fl_mqtt_alias_table told;
     bool peer_wants_problems; /* reason strings */
-    bool held;                /* its bytes wait for us, so its silence is not its fault */
-    uint16_t receipt_first;   /* sequence number of the oldest open receipt */
+    bool held; /* its bytes wait for us, so its silence is not its fault; nor while withheld > 0 */
+    uint16_t receipt_first; /* sequence number of the oldest open receipt */
     uint16_t receipt_count;
+    uint16_t withheld;   /* of the newest receipts: they do not leave before they are let go */
+    bool withholds;      /* and so those to come */
     uint16_t unreleased; /* MQTT 5: PUBREC sent and PUBREL not yet come, on this connection */
     struct fl_mqtt_receipt *receipts; /* a ring of FL_LIMIT_MQTT_INFLIGHT, made when needed */
     struct fl_mqtt_words *words;      /* of receipts that are refusals; NULL nearly always */
@@ -107,6 +109,12 @@ void fl_mqtt_session_settle(struct fl_mqtt_session *s, uint16_t sequence, uint8_
  * octets of UTF-8. Nothing happens when the client does not want to know or cannot be told (3.1.1).
  */
 void fl_mqtt_session_explain(struct fl_mqtt_session *s, uint16_t sequence, const char *words);
+/* From now on receipts are withheld, or not any more: each that was, and each that comes while one
+ * still is, leaves only after it was let go. So a client that must be heard is slowed down all the
+ * same: it has only so many publishes under way. */
+void fl_mqtt_session_withhold(struct fl_mqtt_session *s, bool withholds);
+/* The oldest one that is withheld may leave. False: none is. */
+bool fl_mqtt_session_let_go(struct fl_mqtt_session *s, fl_time_t now);
 /* PUBREL came for a publish that this connection acknowledged by PUBREC: its place in the receive
  * maximum is free again. */
 void fl_mqtt_session_released(struct fl_mqtt_session *s);

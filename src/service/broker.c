@@ -301,6 +301,28 @@ void fl_broker_hold(struct fl_broker_conn *conn)
     conn->mqtt.held = true;
 }
 
+void fl_broker_over_rate(struct fl_broker_conn *conn, bool over)
+{
+    fl_mqtt_session_withhold(&conn->mqtt, over);
+}
+
+bool fl_broker_let_go(struct fl_broker_conn *conn, fl_time_t now)
+{
+    bool some = false;
+
+    fl_broker_enter(conn->broker);
+    some = fl_mqtt_session_let_go(&conn->mqtt, now);
+    if (some)
+        fl_broker_touch(conn);
+    fl_broker_leave(conn->broker);
+    return some;
+}
+
+fl_time_t fl_broker_keep_alive_ms(const struct fl_broker_conn *conn)
+{
+    return conn->mqtt.phase == FL_MQTT_OPEN ? conn->mqtt.keep_alive_ms : 0;
+}
+
 struct fl_buffer *fl_broker_output(struct fl_broker_conn *conn)
 {
     return &conn->mqtt.out;
@@ -508,7 +530,8 @@ static void conn_tick(struct fl_broker_conn *conn, fl_time_t now)
 {
     fl_time_t deadline = fl_mqtt_session_deadline(&conn->mqtt);
 
-    if (conn->mqtt.held && conn->mqtt.keep_alive_ms && conn->mqtt.phase == FL_MQTT_OPEN)
+    if ((conn->mqtt.held || conn->mqtt.withheld) && conn->mqtt.keep_alive_ms &&
+        conn->mqtt.phase == FL_MQTT_OPEN)
         deadline = now + conn->mqtt.keep_alive_ms;
     fl_broker_arm(conn->broker, &conn->timer, deadline > now ? deadline : FL_TIME_NEVER);
     if (deadline > now)

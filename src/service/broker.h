@@ -94,6 +94,14 @@ void fl_broker_receive(struct fl_broker_conn *conn, struct fl_slice bytes, fl_ti
 /* Bytes of this connection wait with the host, which cannot offer them yet: until the next
  * fl_broker_receive the client's silence is not held against its keep alive. */
 void fl_broker_hold(struct fl_broker_conn *conn);
+/* It is over its rate, and yet its client has to be heard, as it may ping: until this is taken back
+ * its publishes of QoS 0 are dropped and counted, and acknowledgements of the others are withheld.
+ */
+void fl_broker_over_rate(struct fl_broker_conn *conn, bool over);
+/* Lets the oldest acknowledgement go that is withheld. False: none is. */
+bool fl_broker_let_go(struct fl_broker_conn *conn, fl_time_t now);
+/* One and a half times what the client promised; 0: it promised nothing. */
+fl_time_t fl_broker_keep_alive_ms(const struct fl_broker_conn *conn);
 /* Bytes for the wire; the host consumes (fl_buffer_consume) what it has written, then calls
  * drained. */
 struct fl_buffer *fl_broker_output(struct fl_broker_conn *conn);
@@ -179,6 +187,7 @@ struct fl_broker_counts {
     uint64_t refused;     /* deliveries too */
     uint64_t undelivered; /* deliveries that were refused */
     uint64_t dropped;     /* queue full, QoS 0 first */
+    uint64_t over_rate;   /* dropped at once, QoS 0 of who is over its rate */
     uint64_t violations;  /* connections ended for what they sent */
     uint64_t queued;      /* messages that wait in the queues of sessions */
     uint64_t queued_bytes;

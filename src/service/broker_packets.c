@@ -281,6 +281,10 @@ static void on_publish(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
     uint8_t reason = 0;
     bool must_know = false;
 
+    if (input.qos == 0 && conn->mqtt.withholds) {
+        broker->counts.over_rate++;
+        return;
+    }
     broker->counts.received[input.qos]++;
     if (input.qos && !take_receipt(conn, packet, &claim, &sequence))
         return;

@@ -234,6 +234,43 @@ class MqttTest(StationTest):
         self.assertLessEqual(heard.MessageExpiryInterval, 100)
         client.end()
 
+    def test_who_sends_twenty_times_its_rate_stays_connected_and_is_limited(self):
+        for name, rate in (("steady", "50/s burst 50"), ("rare", "12/min burst 2")):
+            self.hub.add_profile(f"""profile {name} {{
+    title   "Slow"
+    version 1
+    publish d/{{device}}/e/#
+    rate messages {rate}
+}}
+""")
+        self.hub.add_profile("profile watch {\n    title \"Watch\"\n    version 1\n    subscribe d/+/e/#\n}\n")
+        clients = [(f"{name}-{version}-{qos}", name, version, qos) for version in VERSIONS for name in ("steady", "rare") for qos in (0, 1)]
+        reader = Client(self.hub.enrol("rate-reader", "watch"), "reader", paho.MQTTv5)
+        opened = []
+        for device, profile, version, qos in clients:
+            credential = self.hub.enrol(device, profile)
+            reader.subscribe(f"d/{device}/e/#", 1)
+            opened.append((device, profile, qos, Client(credential, "one", VERSIONS[version], keep_alive_s=5)))
+        started = time.monotonic()
+        number = 0
+        while time.monotonic() - started < 16:  # more than three keep alives
+            time.sleep(0.02)
+            number += 1
+            for device, profile, qos, client in opened:
+                for _ in range(20 if profile == "steady" else 1 if number % 12 == 0 else 0):
+                    client.paho.publish(f"d/{device}/e/x", str(number), qos)
+        took = time.monotonic() - started
+        topics = [m.topic for m in list(reader.messages)]
+        for device, profile, qos, client in opened:
+            self.assertFalse(client.closed.is_set(), device)
+            heard = topics.count(f"d/{device}/e/x")
+            # Of QoS 1 a window may have come before its acknowledgements are due.
+            most = (took + 2) * 50 + 50 if profile == "steady" else (took + 2) / 5 + 2
+            self.assertLessEqual(heard, most + (64 if qos else 1), device)
+            self.assertGreaterEqual(heard, took * 25 if profile == "steady" else 4, device)
+            client.drop()
+        reader.end()
+
     def test_a_client_cut_off_does_not_say_its_will(self):
         device = "cut-01"
         credential = self.hub.enrol(device, "station")

@@ -106,6 +106,57 @@ static void the_bytes_of_retained_messages_are_bounded(void **state)
     free(large);
 }
 
+/* Its pings are answered, and yet it sends no faster: QoS 0 is dropped, and what is acknowledged
+ * later comes later. */
+static void who_is_over_its_rate_is_heard(void **state)
+{
+    static const uint8_t ping[] = {0xc0, 0};
+    struct fl_mqtt_packet packet;
+    struct rig *rig = calloc(1, sizeof *rig);
+    struct rig_client *writer = NULL;
+    struct rig_client *reader = NULL;
+    (void)state;
+
+    assert_non_null(rig);
+    rig_init(rig);
+    writer = &rig->clients[0];
+    reader = &rig->clients[1];
+    assert_false(rig_join(rig, 0, "writer", FL_MQTT_5, true));
+    assert_false(rig_join(rig, 1, "reader", FL_MQTT_5, true));
+    assert_int_equal(rig_subscribe(reader, "t", 1), 1);
+    fl_broker_over_rate(writer->conn, true);
+    rig_send_publish(writer, "t", "dropped", 0);
+    rig_send_publish(writer, "t", "one", 1);
+    rig_send_publish(writer, "t", "two", 2);
+    rig_say(writer, fl_slice(ping, sizeof ping));
+    rig_expect(writer, FL_MQTT_PINGRESP, &packet);
+    rig_expect_nothing(writer);
+    (void)rig_expect_publish(reader, "t", "one");
+    (void)rig_expect_publish(reader, "t", "two");
+    assert_int_equal(counts_of(rig->broker).over_rate, 1);
+    assert_int_equal(fl_broker_received(rig->broker), 2);
+    fl_broker_over_rate(writer->conn, false);
+    rig_expect_nothing(writer);
+    assert_true(fl_broker_let_go(writer->conn, rig->now));
+    rig_flush(rig);
+    rig_expect_puback(writer, 1, 0);
+    rig_expect_nothing(writer);
+    /* What comes now stands behind it. */
+    rig_send_publish(writer, "t", "three", 3);
+    rig_expect_nothing(writer);
+    assert_true(fl_broker_let_go(writer->conn, rig->now));
+    rig_flush(rig);
+    assert_true(fl_broker_let_go(writer->conn, rig->now));
+    rig_flush(rig);
+    rig_expect_puback(writer, 2, 0);
+    rig_expect_puback(writer, 3, 0);
+    assert_false(fl_broker_let_go(writer->conn, rig->now));
+    rig_send_publish(writer, "t", "four", 4);
+    rig_expect_puback(writer, 4, 0);
+    rig_free(rig);
+    free(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +164,7 @@ int main(void)
         cmocka_unit_test(sessions_are_bounded),
         cmocka_unit_test(retained_messages_are_bounded),
         cmocka_unit_test(the_bytes_of_retained_messages_are_bounded),
+        cmocka_unit_test(who_is_over_its_rate_is_heard),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
