@@ -68,6 +68,9 @@ enum {
     FL_LIMIT_MQTT_RETAINED = 100000,
     FL_LIMIT_MQTT_RETAINED_BYTES = 256 * 1024 * 1024,
     FL_LIMIT_MQTT_OUT = 1024 * 1024, /* unsent bytes of one connection before it must wait */
+    /* After a restart, before the will of a client that was there is said, unless it asked for
+       more. */
+    FL_LIMIT_MQTT_WILL_GRACE_MS = 60 * 1000,
     FL_LIMIT_MQTT_SESSION_EXPIRY_S = 7 * 24 * 3600,
     FL_LIMIT_MQTT_SESSIONS = 200000,
     FL_LIMIT_BROKER_LOG = 64 * 1024 * 1024, /* written down in one round, not yet committed */

@@ -92,6 +92,17 @@
     F(bytes, sha256, 32)
 #define FL_KEEP_TLS_GONE(F) F(bytes, listener, 32) F(bytes, id, 32)
 
+/* The will of a client that is there, whether its session outlives the connection or not: it is
+ * said if the process dies and the client does not come back. `key` as of SESSION; `expires` as of
+ * WILL. */
+#define FL_KEEP_TESTAMENT(F)                                                                       \
+    F(u64, number, 0)                                                                              \
+    F(u32, delay_s, 0)                                                                             \
+    F(bytes, key, FL_LIMIT_HOST + 1 + FL_LIMIT_MQTT_CLIENT_ID)                                     \
+    FL_KEEP_BODY(F)
+/* It has been said, or never will be. */
+#define FL_KEEP_TESTAMENT_GONE(F) F(u64, number, 0)
+
 enum {
     FL_KEEP_NO_LOCAL = 1, /* of SUBSCRIBE */
     FL_KEEP_AS_PUBLISHED = 2,
@@ -121,7 +132,9 @@ enum {
     K(transit, 14, FL_KEEP_TRANSIT)                                                                \
     K(arrived, 15, FL_KEEP_ARRIVED)                                                                \
     K(tls_session, 16, FL_KEEP_TLS_SESSION)                                                        \
-    K(tls_gone, 17, FL_KEEP_TLS_GONE)
+    K(tls_gone, 17, FL_KEEP_TLS_GONE)                                                              \
+    K(testament, 18, FL_KEEP_TESTAMENT)                                                            \
+    K(testament_gone, 19, FL_KEEP_TESTAMENT_GONE)
 
 enum fl_keep_type {
 #define FL_KEEP_ENUM(name, value, fields) fl_keep_type_##name = (value),

@@ -78,18 +78,25 @@ void fl_front_mqtt_keep(struct fl_front_mqtt *mqtt, struct fl_keeper *keeper)
                       fl_mqtt_utc(mqtt) - fl_mqtt_now(mqtt));
 }
 
+/* `key` as of a session: the identity, a NUL, the client identifier. */
+static bool is_home_of(const struct fl_front_mqtt *mqtt, struct fl_slice key)
+{
+    struct fl_slice identity = {0};
+
+    (void)fl_slice_cut(&key, 0, &identity);
+    return fl_front_mqtt_home(mqtt, identity) == mqtt->config.worker;
+}
+
 enum fl_error fl_front_mqtt_restore(struct fl_front_mqtt *mqtt, const struct fl_keep *record)
 {
-    struct fl_slice rest = record->as.session.key;
-    struct fl_slice identity = {0};
     bool mine = true;
 
-    if (record->type == fl_keep_type_session) {
-        (void)fl_slice_cut(&rest, 0, &identity);
-        mine = fl_front_mqtt_home(mqtt, identity) == mqtt->config.worker;
-    } else if (record->type >= fl_keep_type_retain) {
+    if (record->type == fl_keep_type_session)
+        mine = is_home_of(mqtt, record->as.session.key);
+    else if (record->type == fl_keep_type_testament)
+        mine = is_home_of(mqtt, record->as.testament.key);
+    else if (record->type >= fl_keep_type_retain && record->type <= fl_keep_type_arrived)
         mine = mqtt->config.worker == 0;
-    }
     return fl_broker_restore(mqtt->broker, record, mine, fl_mqtt_now(mqtt));
 }
 

@@ -528,7 +528,8 @@ static enum fl_error on_block(void *self, struct fl_slice records, uint64_t posi
         error = fl_keep_decode(&records, &record, ctx);
         if (error == FL_ENOTFOUND)
             return FL_OK;
-        if (!error && record.type >= fl_keep_type_tls_session) {
+        if (!error &&
+            (record.type == fl_keep_type_tls_session || record.type == fl_keep_type_tls_gone)) {
             w->config.host.tls_session(w->config.host.self, &record);
             continue;
         }

@@ -429,9 +429,7 @@ uint32_t fl_broker_cut(struct fl_broker *broker, struct fl_slice identity, uint8
     {
         struct fl_broker_session *session =
             fl_container_of(at, struct fl_broker_session, in_device);
-        fl_broker_message_unref(session->will);
-        session->will = NULL;
-        session->will_due = FL_TIME_NEVER;
+        fl_broker_session_drop_will(broker, session);
         if (forget)
             fl_broker_session_destroy(broker, session, now);
     }

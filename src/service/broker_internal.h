@@ -147,6 +147,8 @@ struct fl_broker_session {
     fl_time_t expires;
     struct fl_broker_message *will; /* delayed */
     fl_time_t will_due;
+    uint64_t testament;    /* its client's will is in the log under this number; 0: it is not */
+    uint32_t will_delay_s; /* of that */
     struct fl_broker_timer timer;
     uint64_t mark; /* the routing that has it as target number `target` */
     size_t target;
@@ -208,6 +210,7 @@ struct fl_broker_keep {
     struct fl_map messages;
     struct fl_map forgotten;               /* topics whose retained message was taken back */
     struct fl_map transit;                 /* what lies with shares or was between brokers */
+    struct fl_map testaments;              /* wills of clients that were there */
     uint64_t (*arrived)[FL_LIMIT_WORKERS]; /* from, to: up to this number */
 };
 
@@ -304,6 +307,8 @@ void fl_broker_session_arrive(struct fl_broker *broker, struct fl_broker_session
 void fl_broker_session_leave(struct fl_broker_conn *conn, bool with_will, fl_time_t now);
 void fl_broker_session_tick(struct fl_broker *broker, struct fl_broker_session *session,
                             fl_time_t now);
+/* It will not be said. */
+void fl_broker_session_drop_will(struct fl_broker *broker, struct fl_broker_session *session);
 
 /* broker_queue.c */
 struct fl_broker_entry *fl_broker_entry_at(const struct fl_broker_queue *queue, uint32_t index);
@@ -399,6 +404,10 @@ void fl_broker_unsubscribe(struct fl_broker *broker, struct fl_broker_subscripti
 void fl_broker_keep_session(struct fl_broker *broker, struct fl_broker_session *session);
 void fl_broker_keep_whole(struct fl_broker *broker, struct fl_broker_session *session);
 void fl_broker_keep_gone(struct fl_broker *broker, struct fl_broker_session *session);
+/* Its client has come, maybe with a will; the will has been said, will never be, or is kept with
+ * the session. */
+void fl_broker_keep_testament(struct fl_broker *broker, struct fl_broker_session *session);
+void fl_broker_keep_testament_gone(struct fl_broker *broker, struct fl_broker_session *session);
 void fl_broker_keep_subscribe(struct fl_broker *broker,
                               const struct fl_broker_subscription *subscription);
 void fl_broker_keep_unsubscribe(struct fl_broker *broker,
@@ -434,6 +443,21 @@ uint64_t fl_broker_keep_last(const struct fl_broker *broker);
 
 /* broker_restore.c */
 void fl_broker_restore_end(struct fl_broker *broker); /* frees what restoring needed */
+/* FL_ENOTFOUND: not a message. */
+FL_MUST_USE enum fl_error fl_broker_restore_body(struct fl_broker *broker,
+                                                 const struct fl_broker_input *input,
+                                                 struct fl_broker_message **message);
+/* Of a will, whose life begins when it is published. */
+fl_time_t fl_broker_restore_span(fl_time_t span);
+
+/* broker_testament.c */
+FL_MUST_USE enum fl_error fl_broker_restore_testament(struct fl_broker *broker,
+                                                      const struct fl_keep *keep, fl_time_t now);
+FL_MUST_USE enum fl_error fl_broker_restore_testament_gone(struct fl_broker *broker,
+                                                           const struct fl_keep *keep,
+                                                           fl_time_t now);
+void fl_broker_testaments_resume(struct fl_broker *broker, fl_time_t now);
+void fl_broker_testaments_free(struct fl_broker *broker);
 
 /* broker_hold.c */
 /* When something was promised to this connection since `promises`, what it was told since then

@@ -82,7 +82,7 @@ static void put_session(struct fl_broker *broker, const struct fl_broker_session
     record.as.session.home = session->home;
     record.as.session.key = fl_slice(session->key, session->key_size);
     put(broker, &record, PROMISE);
-    if (!session->will || session->conn)
+    if (!session->will || session->conn || session->testament)
         return;
     record = (struct fl_keep){.type = fl_keep_type_will};
     record.as.will.session = session->log_id;
@@ -204,6 +204,42 @@ void fl_broker_keep_unsubscribe(struct fl_broker *broker,
     record.as.unsubscribe.session = subscription->session->log_id;
     record.as.unsubscribe.filter = fl_slice(subscription->filter, subscription->filter_size);
     put(broker, &record, PROMISE);
+}
+
+/* --- wills of clients that are there --- */
+
+static void put_testament(struct fl_broker *broker, const struct fl_broker_session *session)
+{
+    const struct fl_broker_message *will = session->conn ? session->conn->will : session->will;
+    struct fl_keep record = {.type = fl_keep_type_testament};
+
+    if (!will)
+        return;
+    record.as.testament.number = session->testament;
+    record.as.testament.delay_s = session->will_delay_s;
+    record.as.testament.key = fl_slice(session->key, session->key_size);
+    BODY(record.as.testament, will, will->expires);
+    put(broker, &record, PROMISE);
+}
+
+void fl_broker_keep_testament(struct fl_broker *broker, struct fl_broker_session *session)
+{
+    fl_broker_keep_testament_gone(broker, session);
+    if (!is_on(broker) || !session->conn->will || broker->keep.tight)
+        return;
+    session->testament = new_id(broker);
+    session->will_delay_s = (uint32_t)(session->conn->will_delay_ms / 1000);
+    put_testament(broker, session);
+}
+
+void fl_broker_keep_testament_gone(struct fl_broker *broker, struct fl_broker_session *session)
+{
+    struct fl_keep record = {.type = fl_keep_type_testament_gone,
+                             .as.testament_gone.number = session->testament};
+
+    if (is_on(broker) && session->testament)
+        put(broker, &record, NOTE);
+    session->testament = 0;
 }
 
 /* --- messages on their way --- */
@@ -412,6 +448,8 @@ static bool walk_session(struct fl_broker *broker, size_t bucket)
         struct fl_broker_session *session = fl_container_of(node, struct fl_broker_session, by_key);
         if (session->log_id)
             fl_broker_keep_whole(broker, session);
+        if (session->testament)
+            put_testament(broker, session);
     }
     return true;
 }

@@ -120,6 +120,11 @@ static enum fl_error join(struct fl_broker_conn *conn, struct fl_slice id, bool 
         fl_broker_end(old, FL_MQTT_TAKEN_OVER, "its session was taken over");
         session = fl_broker_session_find(broker, conn->device, id);
     }
+    /* Not the client went but we did: whatever it asks for, it is back. */
+    if (session && session->testament) {
+        fl_broker_session_drop_will(broker, session);
+        clean = clean || session->expiry_s == 0;
+    }
     if (session && clean) {
         session->expires = now;
         fl_broker_session_tick(broker, session, now);
@@ -130,9 +135,7 @@ static enum fl_error join(struct fl_broker_conn *conn, struct fl_slice id, bool 
         error = fl_broker_session_create(broker, conn->device, id, now, &session);
     if (error != FL_OK)
         return error;
-    fl_broker_message_unref(session->will);
-    session->will = NULL;
-    session->will_due = FL_TIME_NEVER;
+    fl_broker_session_drop_will(broker, session);
     session->expires = FL_TIME_NEVER;
     fl_broker_arm(broker, &session->timer, FL_TIME_NEVER);
     session->conn = conn;
@@ -185,6 +188,7 @@ static void on_connect(struct fl_broker_conn *conn, const struct fl_mqtt_packet 
     }
     conn->session->expiry_s = session_expiry(packet);
     fl_broker_keep_session(conn->broker, conn->session);
+    fl_broker_keep_testament(conn->broker, conn->session);
     if (!accept(conn, packet, id, present)) {
         fl_broker_touch(conn);
         return;

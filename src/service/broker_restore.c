@@ -89,15 +89,20 @@ static bool is_block(struct fl_slice properties)
         .expires = (body)->expires, .qos = (body)->qos, .retain = (body)->retain,                  \
     }
 
-/* FL_ENOTFOUND: not a message. */
-static enum fl_error body_of(struct fl_broker *broker, const struct fl_broker_input *input,
-                             struct fl_broker_message **message)
+enum fl_error fl_broker_restore_body(struct fl_broker *broker, const struct fl_broker_input *input,
+                                     struct fl_broker_message **message)
 {
     if (!fl_mqtt_topic_valid(input->topic) || !fl_broker_topic_fits(input->topic) ||
         input->qos > 2 || !is_block(input->properties))
         return FL_ENOTFOUND;
     *message = fl_broker_message_new(broker, input);
     return *message ? FL_OK : FL_ENOMEM;
+}
+
+fl_time_t fl_broker_restore_span(fl_time_t span)
+{
+    /* Longer than MQTT can say: it is none. */
+    return span < 0 || span > (fl_time_t)UINT32_MAX * 1000 ? FL_TIME_NEVER : span;
 }
 
 /* --- sessions --- */
@@ -238,10 +243,9 @@ static enum fl_error on_will(struct fl_broker *broker, const struct fl_keep *kee
     enum fl_error error = FL_ENOTFOUND;
 
     (void)now;
-    if (input.expires < 0 || input.expires > (fl_time_t)UINT32_MAX * 1000)
-        input.expires = FL_TIME_NEVER; /* a span; longer than MQTT can say */
+    input.expires = fl_broker_restore_span(input.expires);
     if (session)
-        error = body_of(broker, &input, &will);
+        error = fl_broker_restore_body(broker, &input, &will);
     if (error)
         return error == FL_ENOMEM ? error : FL_OK;
     fl_broker_message_unref(session->will);
@@ -264,7 +268,7 @@ static enum fl_error on_message(struct fl_broker *broker, const struct fl_keep *
     if (numbered || !record->id)
         return FL_OK; /* the same body again, for a checkpoint */
     input.expires = to_monotonic(broker, record->expires);
-    error = body_of(broker, &input, &message);
+    error = fl_broker_restore_body(broker, &input, &message);
     if (error)
         return error == FL_ENOMEM ? error : FL_OK;
     message->log_id = record->id;
@@ -422,7 +426,7 @@ static enum fl_error on_retain(struct fl_broker *broker, const struct fl_keep *k
     input.expires = to_monotonic(broker, record->expires);
     if (input.expires <= now)
         input.payload = fl_slice(NULL, 0); /* over: there is none any more */
-    error = body_of(broker, &input, &message);
+    error = fl_broker_restore_body(broker, &input, &message);
     if (error == FL_OK && record->owner.size) {
         owner = fl_broker_device_get(broker, record->owner);
         error = owner ? FL_OK : FL_ENOMEM;
@@ -607,6 +611,8 @@ static uint64_t number_given(const struct fl_keep *record)
         return record->as.message.id;
     if (record->type == fl_keep_type_transit)
         return record->as.transit.number;
+    if (record->type == fl_keep_type_testament)
+        return record->as.testament.number;
     return record->type == fl_keep_type_arrived ? record->as.arrived.number : 0;
 }
 
@@ -615,14 +621,23 @@ enum fl_error fl_broker_restore(struct fl_broker *broker, const struct fl_keep *
 {
     static enum fl_error (*const on[])(struct fl_broker * broker, const struct fl_keep *keep,
                                        fl_time_t now) = {
-        [fl_keep_type_session] = on_session,     [fl_keep_type_gone] = on_gone,
-        [fl_keep_type_subscribe] = on_subscribe, [fl_keep_type_unsubscribe] = on_unsubscribe,
-        [fl_keep_type_message] = on_message,     [fl_keep_type_queue] = on_queue,
-        [fl_keep_type_done] = on_done,           [fl_keep_type_release] = on_release,
-        [fl_keep_type_received] = on_received,   [fl_keep_type_released] = on_released,
-        [fl_keep_type_will] = on_will,           [fl_keep_type_retain] = on_retain,
-        [fl_keep_type_unretain] = on_unretain,   [fl_keep_type_transit] = on_transit,
+        [fl_keep_type_session] = on_session,
+        [fl_keep_type_gone] = on_gone,
+        [fl_keep_type_subscribe] = on_subscribe,
+        [fl_keep_type_unsubscribe] = on_unsubscribe,
+        [fl_keep_type_message] = on_message,
+        [fl_keep_type_queue] = on_queue,
+        [fl_keep_type_done] = on_done,
+        [fl_keep_type_release] = on_release,
+        [fl_keep_type_received] = on_received,
+        [fl_keep_type_released] = on_released,
+        [fl_keep_type_will] = on_will,
+        [fl_keep_type_retain] = on_retain,
+        [fl_keep_type_unretain] = on_unretain,
+        [fl_keep_type_transit] = on_transit,
         [fl_keep_type_arrived] = on_arrived,
+        [fl_keep_type_testament] = fl_broker_restore_testament,
+        [fl_keep_type_testament_gone] = fl_broker_restore_testament_gone,
     };
 
     if (number_given(record) > NUMBER_MAX)
@@ -647,6 +662,7 @@ void fl_broker_restore_end(struct fl_broker *broker)
          node = fl_map_first(&broker->keep.transit))
         lying_free(broker, fl_container_of(node, struct lying, node));
     fl_map_free(&broker->keep.transit);
+    fl_broker_testaments_free(broker);
     free(broker->keep.arrived);
     broker->keep.arrived = NULL;
     for (struct fl_map_node *node = fl_map_first(&broker->keep.forgotten); node;
@@ -690,6 +706,7 @@ void fl_broker_restored(struct fl_broker *broker,
 
     broker->keep.restoring = false;
     fl_broker_enter(broker);
+    fl_broker_testaments_resume(broker, now);
     for (struct fl_map_node *node = fl_map_next(&broker->sessions, NULL); node; node = next) {
         struct fl_broker_session *session = fl_container_of(node, struct fl_broker_session, by_key);
 

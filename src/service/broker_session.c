@@ -115,6 +115,7 @@ void fl_broker_session_destroy(struct fl_broker *broker, struct fl_broker_sessio
     struct fl_broker_device *device = session->device;
 
     fl_broker_keep_gone(broker, session);
+    fl_broker_keep_testament_gone(broker, session);
     if (session->conn)
         session->conn->session = NULL;
     FL_LIST_EACH(at, &session->subscriptions)
@@ -137,6 +138,17 @@ static void arm(struct fl_broker *broker, struct fl_broker_session *session)
 {
     fl_broker_arm(broker, &session->timer,
                   session->expires < session->will_due ? session->expires : session->will_due);
+}
+
+static void say_will(struct fl_broker *broker, struct fl_broker_session *session, fl_time_t now)
+{
+    struct fl_broker_message *will = session->will;
+
+    session->will = NULL;
+    session->will_due = FL_TIME_NEVER;
+    fl_broker_publish_will(broker, will, session->device, now);
+    fl_broker_message_unref(will);
+    fl_broker_keep_testament_gone(broker, session);
 }
 
 void fl_broker_session_leave(struct fl_broker_conn *conn, bool with_will, fl_time_t now)
@@ -162,11 +174,23 @@ void fl_broker_session_leave(struct fl_broker_conn *conn, bool with_will, fl_tim
         session->will_due = now + conn->will_delay_ms;
         will = NULL;
     }
+    /* What becomes of its will is written together with this. */
+    fl_broker_keep_testament_gone(broker, session);
+    if (session->will && session->will_due <= now)
+        say_will(broker, session, now);
     if (session->expires > now)
         fl_broker_keep_session(broker, session);
     fl_broker_session_tick(broker, session, now);
 out:
     fl_broker_message_unref(will);
+}
+
+void fl_broker_session_drop_will(struct fl_broker *broker, struct fl_broker_session *session)
+{
+    fl_broker_message_unref(session->will);
+    session->will = NULL;
+    session->will_due = FL_TIME_NEVER;
+    fl_broker_keep_testament_gone(broker, session);
 }
 
 void fl_broker_session_tick(struct fl_broker *broker, struct fl_broker_session *session,
@@ -175,11 +199,9 @@ void fl_broker_session_tick(struct fl_broker *broker, struct fl_broker_session *
     bool over = !session->conn && session->expires <= now;
 
     if (session->will && (over || session->will_due <= now)) {
-        struct fl_broker_message *will = session->will;
-        session->will = NULL;
-        session->will_due = FL_TIME_NEVER;
-        fl_broker_publish_will(broker, will, session->device, now);
-        fl_broker_message_unref(will);
+        say_will(broker, session, now);
+        if (!over)
+            fl_broker_keep_session(broker, session); /* takes it back from the log */
     }
     if (over)
         fl_broker_session_destroy(broker, session, now);

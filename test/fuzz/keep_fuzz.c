@@ -62,6 +62,8 @@ static bool is_near_the_end(const struct fl_keep *record)
         number = record->as.message.id;
     else if (record->type == fl_keep_type_transit)
         number = record->as.transit.number;
+    else if (record->type == fl_keep_type_testament)
+        number = record->as.testament.number;
     else if (record->type == fl_keep_type_arrived)
         number = record->as.arrived.number;
     return number > near && number <= end;

@@ -7,7 +7,8 @@ import signal
 import time
 import unittest
 
-from harness import Hub, Mqtt, Refused, wait_for
+from harness import VERSIONS, Hub, Mqtt, Refused, wait_for
+from mqtt_test import Client
 
 PROFILE = """profile node {
     title "A node that speaks with others"
@@ -160,6 +161,39 @@ class Durable(unittest.TestCase):
         print(f"\n{self.durability}: {kills + 1} kills, {len(acknowledged)} acknowledged, {len(heard)} heard, "
               f"{len(lost)} lost (seed {seed})", flush=True)
         self.assertEqual(lost, [], f"seed {seed}")
+
+
+    def test_wills_of_who_was_there_are_said_after_kill_9_unless_they_come_back(self):
+        """Twice killed; the second time within the grace of the first."""
+        reader_credential = self.enrol("reader-01")
+        reader = self.connect(reader_credential, client_id="reader")
+        reader.subscribe("x/w/#")
+        reader.close()
+        clients = {}
+        for name, version in VERSIONS.items():
+            for device, clean in ((f"dies-{name}", True), (f"dies-kept-{name}", False), (f"back-{name}", True), (f"bye-{name}", True)):
+                credential = self.enrol(device)
+                clients[device] = Client(credential, "one", version, clean=clean, expiry_s=0 if clean else 600,
+                                         will=(f"x/w/{device}", device, 1))
+        for device in clients:
+            if device.startswith("bye"):
+                clients[device].end()
+        self.kill_front()
+        for device in clients:
+            if device.startswith("dies"):
+                clients[device].drop()
+        wait_for(lambda: all(c.paho.is_connected() for d, c in clients.items() if d.startswith("back")), say="those that come back")
+        died = time.monotonic()
+        self.kill_front()
+        reader = self.connect(reader_credential, client_id="reader", timeout=100)
+        heard = sorted(self.collect(reader, 4, timeout_s=100))
+        self.assertEqual(heard, sorted(d.encode() for d in clients if d.startswith("dies")))
+        self.assertGreater(time.monotonic() - died, 55)
+        reader.close()
+        for device, client in clients.items():
+            if device.startswith("back"):
+                self.assertTrue(wait_for(client.paho.is_connected))
+                client.end()
 
 
 class DurableOs(Durable):

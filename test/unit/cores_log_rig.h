@@ -33,20 +33,21 @@ static inline unsigned cores_log_home(const struct cores_log *cl, struct fl_slic
 /* As the front does it: sessions to their home, what is one for all to the first. */
 static inline void cores_log_restore(struct cores_log *cl, const struct fl_keep *record)
 {
-    struct fl_slice rest = record->as.session.key;
+    bool is_testament = record->type == fl_keep_type_testament;
+    bool is_keyed = record->type == fl_keep_type_session || is_testament;
+    bool is_for_all = !is_keyed && (record->type < fl_keep_type_retain ||
+                                    record->type == fl_keep_type_testament_gone);
+    struct fl_slice rest = is_testament ? record->as.testament.key : record->as.session.key;
     struct fl_slice identity = {0};
     unsigned home = 0;
 
-    if (record->type == fl_keep_type_session) {
+    if (is_keyed) {
         (void)fl_slice_cut(&rest, 0, &identity);
         home = cores_log_home(cl, identity);
     }
-    for (unsigned i = 0; i < cl->cores.count; i++) {
-        bool is_for_all =
-            record->type != fl_keep_type_session && record->type < fl_keep_type_retain;
+    for (unsigned i = 0; i < cl->cores.count; i++)
         assert_ok(fl_broker_restore(cl->cores.core[i].rig.broker, record, is_for_all || i == home,
                                     cl->cores.core[i].rig.now));
-    }
 }
 
 static inline void cores_log_write(struct cores_log *cl, unsigned index);

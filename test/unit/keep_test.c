@@ -46,6 +46,9 @@ static void put_all(struct fl_buffer *out)
         {.type = fl_keep_type_arrived, .as.arrived.number = 3},
         {.type = fl_keep_type_tls_session, .as.tls_session = {.id = key, .device = text}},
         {.type = fl_keep_type_tls_gone, .as.tls_gone.id = key},
+        {.type = fl_keep_type_testament,
+         .as.testament = {.number = 195, .delay_s = 7, .key = key, .topic = text}},
+        {.type = fl_keep_type_testament_gone, .as.testament_gone.number = 195},
     };
 
     for (size_t i = 0; i < sizeof records / sizeof records[0]; i++)
@@ -69,7 +72,7 @@ static void every_record_comes_back_as_it_was(void **state)
         assert_non_null(fl_keep_name(record.type));
     }
     assert_int_equal(in.size, 0);
-    assert_int_equal(seen, 0x3FFFE); /* types 1 to 17 */
+    assert_int_equal(seen, 0xFFFFE); /* types 1 to 19 */
     assert_int_equal(again.size, out.size);
     assert_memory_equal(fl_buffer_slice(&again).data, fl_buffer_slice(&out).data, out.size);
     fl_buffer_free(&out);
@@ -131,7 +134,7 @@ static void what_is_not_a_record_is_refused(void **state)
         {"\0\0\0\0", 4, "a record of 0 bytes"},
         {"\xff\xff\xff\xff\x01", 5, "bytes where 1 are left"},
         {"\x01\0\0\0\x00", 5, "unknown record type 0"},
-        {"\x01\0\0\0\x12", 5, "unknown record type 18"},
+        {"\x01\0\0\0\x14", 5, "unknown record type 20"},
         {"\x01\0\0\0\x02", 5, "gone: bad field 'session'"},
         {"\x0a\0\0\0\x02"
          "12345678x",
