@@ -105,6 +105,7 @@ static bool write_entry(struct fl_broker_session *session, const struct fl_broke
     struct fl_broker *broker = conn->broker;
     const struct fl_broker_message *message = entry->message;
     struct fl_mqtt_packet packet = {.type = FL_MQTT_PUBLISH};
+    bool has_ids = !entry->lent && entry->ids;
     size_t said_before = 0;
 
     /* What was sent once is finished: the client may have it already. */
@@ -124,8 +125,8 @@ static bool write_entry(struct fl_broker_session *session, const struct fl_broke
     packet.as.publish.retain = entry->retain;
     packet.as.publish.dup = entry->dup;
     packet.as.publish.packet_id = entry->packet_id;
-    packet.as.publish.subscription_ids = entry->ids ? entry->ids + 1 : &entry->id;
-    packet.as.publish.subscription_id_count = entry->ids ? entry->ids[0] : entry->id != 0;
+    packet.as.publish.subscription_ids = has_ids ? entry->ids + 1 : &entry->id;
+    packet.as.publish.subscription_id_count = has_ids ? entry->ids[0] : entry->id != 0;
     packet.properties.raw = fl_broker_message_properties(message);
     if (message->expires != FL_TIME_NEVER)
         FL_MQTT_SET(&packet.properties, message_expiry_s,
@@ -152,6 +153,11 @@ static void send_entry(struct fl_broker_session *session, struct fl_broker_entry
 {
     if (entry->qos) {
         entry->packet_id = fl_broker_packet_id(entry->seq);
+        if (entry->qos == 2 && entry->lent) {
+            /* From here on it is this client's and nobody else's (MQTT 5.0 section 4.8.2). */
+            fl_broker_keep_returned(session->conn->broker, entry);
+            fl_broker_hold_exact(session->conn, session->conn->mqtt.out.size);
+        }
         if (!fl_broker_queue_push(&session->window, entry)) {
             session->conn->broker->counts.dropped++;
             fl_broker_keep_done(session->conn->broker, session, entry);
@@ -255,6 +261,7 @@ void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *
         .qos = target->qos,
         .retain = target->retain,
     };
+    bool is_ready = false;
 
     if (entry.share)
         entry.share->entries++;
@@ -264,8 +271,11 @@ void fl_broker_deliver(struct fl_broker *broker, const struct fl_broker_target *
     }
     if (entry.qos)
         entry.seq = ++session->last_seq;
+    is_ready = fl_broker_is_ready(session, message, entry.qos);
     fl_broker_keep_queue(broker, session, &entry);
-    if (fl_broker_is_ready(session, message, entry.qos))
+    if (entry.qos == 1 || (entry.qos == 2 && !is_ready))
+        fl_broker_keep_lent(broker, session, &entry);
+    if (is_ready)
         send_entry(session, &entry, now);
     else
         wait(broker, session, &entry);

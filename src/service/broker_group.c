@@ -42,6 +42,7 @@ struct expiry {
 struct fl_broker_group {
     unsigned count;
     atomic_uint sessions;
+    atomic_uint lasting;  /* members of shares whose sessions outlive their connections */
     pthread_mutex_t lock; /* of what follows */
     struct fl_topic_index index;
     struct fl_map owners;
@@ -67,6 +68,7 @@ enum fl_error fl_broker_group_create(unsigned count, struct fl_broker_group **gr
     }
     made->count = count;
     atomic_init(&made->sessions, 0);
+    atomic_init(&made->lasting, 0);
     atomic_init(&made->retained, 0);
     atomic_init(&made->due, FL_TIME_NEVER);
     if (fl_topic_index_init(&made->index) != FL_OK) {
@@ -246,6 +248,19 @@ bool fl_broker_group_session(struct fl_broker_group *group)
         return true;
     fl_broker_group_session_gone(group);
     return false;
+}
+
+void fl_broker_group_lasts(struct fl_broker_group *group, bool more)
+{
+    if (more)
+        (void)atomic_fetch_add_explicit(&group->lasting, 1, memory_order_relaxed);
+    else
+        (void)atomic_fetch_sub_explicit(&group->lasting, 1, memory_order_relaxed);
+}
+
+bool fl_broker_group_lasting(const struct fl_broker_group *group)
+{
+    return atomic_load_explicit(&group->lasting, memory_order_relaxed) > 0;
 }
 
 void fl_broker_group_session_gone(struct fl_broker_group *group)

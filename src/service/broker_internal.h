@@ -38,15 +38,19 @@ struct fl_broker_message {
 struct fl_broker_entry {
     struct fl_broker_message *message; /* NULL: the client has it */
     struct fl_broker_share *share;     /* it came by a shared subscription; counted there */
-    uint32_t *ids;                     /* more than one subscription identifier: count, ids */
-    uint64_t seq;                      /* QoS 1 and 2: its number in the session, or in the share */
-    uint32_t id;                       /* the only one, or 0 */
-    uint16_t packet_id;                /* in a window 0: finished out of order */
+    union {
+        uint32_t *ids;   /* more than one subscription identifier: count, ids; NULL: not */
+        uint64_t number; /* `lent`: it lies with the share in the log, under this number */
+    };
+    uint64_t seq;       /* QoS 1 and 2: its number in the session, or in the share */
+    uint32_t id;        /* the only one, or 0 */
+    uint16_t packet_id; /* in a window 0: finished out of order */
     uint8_t qos;
     bool retain;
     bool dup;
     bool open;      /* counts in the client's receive maximum */
     bool releasing; /* QoS 2: PUBREC came, PUBCOMP did not */
+    bool lent;      /* by the share to a session that ends with its connection */
 };
 
 /* A QoS 2 publish from the client, from its first PUBLISH to its PUBREL. */
@@ -85,6 +89,7 @@ struct fl_broker_share {
     uint32_t members;
     uint32_t online_count;
     uint32_t entries; /* on their way by it */
+    uint32_t lasting; /* members whose sessions outlive their connections */
     bool elsewhere;   /* members at other brokers are there to take what lies here */
     size_t key_size;
     uint8_t key[];
@@ -116,7 +121,8 @@ struct fl_broker_subscription {
     uint64_t retained_seen; /* its retained messages were those of this version of the store */
     uint32_t id;
     uint8_t qos;
-    bool online; /* among the members of its share */
+    bool online;  /* among the members of its share */
+    bool lasting; /* of a share, and counts there */
     bool no_local;
     bool retain_as_published;
     size_t filter_size;
@@ -417,6 +423,12 @@ void fl_broker_keep_queue(struct fl_broker *broker, const struct fl_broker_sessi
 /* It is finished, or lies elsewhere now. */
 void fl_broker_keep_done(struct fl_broker *broker, const struct fl_broker_session *session,
                          const struct fl_broker_entry *entry);
+/* A share gives it to a session that ends with its connection: if that is when the process ends,
+ * it lies with the share again. */
+void fl_broker_keep_lent(struct fl_broker *broker, const struct fl_broker_session *session,
+                         struct fl_broker_entry *entry);
+/* Not any more. */
+void fl_broker_keep_returned(struct fl_broker *broker, struct fl_broker_entry *entry);
 void fl_broker_keep_release(struct fl_broker *broker, const struct fl_broker_session *session,
                             const struct fl_broker_entry *entry);
 void fl_broker_keep_received(struct fl_broker *broker, const struct fl_broker_session *session,
@@ -520,6 +532,9 @@ unsigned fl_broker_group_count(const struct fl_broker_group *group); /* of broke
 /* One session more for the whole group. False: that would be one too many. */
 FL_MUST_USE bool fl_broker_group_session(struct fl_broker_group *group);
 void fl_broker_group_session_gone(struct fl_broker_group *group);
+/* A member of a share whose session outlives its connection has come, or gone; is there any? */
+void fl_broker_group_lasts(struct fl_broker_group *group, bool more);
+bool fl_broker_group_lasting(const struct fl_broker_group *group);
 
 /* broker_message.c again: from now on other threads may have it too. */
 void fl_broker_message_cross(struct fl_broker_message *message);

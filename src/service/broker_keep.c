@@ -256,11 +256,34 @@ void fl_broker_keep_done(struct fl_broker *broker, const struct fl_broker_sessio
 {
     struct fl_keep record = {.type = fl_keep_type_done};
 
+    if (is_on(broker) && entry->lent)
+        fl_broker_keep_arrived(broker, entry->number, FL_KEEP_LIES);
     if (!is_on(broker) || !session->log_id || !entry->qos)
         return;
     record.as.done.session = session->log_id;
     record.as.done.seq = entry->seq;
     put(broker, &record, NOTE);
+}
+
+void fl_broker_keep_lent(struct fl_broker *broker, const struct fl_broker_session *session,
+                         struct fl_broker_entry *entry)
+{
+    /* With a share where nobody's session lasts nobody is left to have it. */
+    if (!is_on(broker) || session->log_id || !entry->share ||
+        !(entry->share->lasting || (broker->remote && fl_broker_group_lasting(broker->group))))
+        return;
+    entry->number =
+        fl_broker_keep_transit(broker, key_of(entry->share), FL_KEEP_LIES, entry->message);
+    entry->lent = true;
+}
+
+void fl_broker_keep_returned(struct fl_broker *broker, struct fl_broker_entry *entry)
+{
+    if (!entry->lent)
+        return;
+    fl_broker_keep_arrived(broker, entry->number, FL_KEEP_LIES);
+    entry->lent = false;
+    entry->ids = NULL;
 }
 
 void fl_broker_keep_release(struct fl_broker *broker, const struct fl_broker_session *session,
@@ -439,6 +462,16 @@ static void walk_queue(struct fl_broker *broker, struct fl_slice key,
     }
 }
 
+static void walk_lent(struct fl_broker *broker, const struct fl_broker_queue *queue)
+{
+    for (uint32_t i = 0; i < queue->count; i++) {
+        const struct fl_broker_entry *entry = fl_broker_entry_at(queue, i);
+        if (entry->lent && entry->message)
+            fl_broker_keep_transit_again(broker, entry->number, key_of(entry->share), FL_KEEP_LIES,
+                                         entry->message);
+    }
+}
+
 static bool walk_session(struct fl_broker *broker, size_t bucket)
 {
     if (bucket >= broker->sessions.bucket_count)
@@ -448,6 +481,8 @@ static bool walk_session(struct fl_broker *broker, size_t bucket)
         struct fl_broker_session *session = fl_container_of(node, struct fl_broker_session, by_key);
         if (session->log_id)
             fl_broker_keep_whole(broker, session);
+        walk_lent(broker, &session->window);
+        walk_lent(broker, &session->waiting);
         if (session->testament)
             put_testament(broker, session);
     }

@@ -41,7 +41,8 @@ void fl_broker_entry_free(struct fl_broker_entry *entry)
     fl_broker_message_unref(entry->message);
     if (entry->share)
         fl_broker_share_unref(entry->share);
-    free(entry->ids);
+    if (!entry->lent)
+        free(entry->ids);
     *entry =
         (struct fl_broker_entry){.seq = entry->seq}; /* a place in a window stays in its order */
 }

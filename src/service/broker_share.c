@@ -62,6 +62,11 @@ enum fl_error fl_broker_share_enter(struct fl_broker *broker,
         return FL_ENOMEM;
     share->members++;
     subscription->share = share;
+    if (subscription->session->log_id) {
+        subscription->lasting = true;
+        share->lasting++;
+        fl_broker_group_lasts(broker->group, true);
+    }
     fl_list_push(&share->offline, &subscription->in_share);
     if (broker->remote)
         fl_broker_remote_share(broker, share, 0);
@@ -76,6 +81,10 @@ void fl_broker_share_leave(struct fl_broker *broker, struct fl_broker_subscripti
     subscription->share = NULL;
     share->online_count -= subscription->online;
     share->members--;
+    if (subscription->lasting) {
+        share->lasting--;
+        fl_broker_group_lasts(broker->group, false);
+    }
     if (broker->remote)
         fl_broker_remote_share(broker, share, 0);
     if (share->members)
