@@ -147,8 +147,9 @@ enum {
     /* The log of the message plane (proto/journal, front/keeper). Counts: bytes may pass 32 bits.
      */
     FL_LIMIT_JOURNAL_SEGMENT = 16 * 1024 * 1024,
-    FL_LIMIT_JOURNAL_SEGMENTS = 65536,            /* files of one log: 1 TiB of the usual size */
-    FL_LIMIT_JOURNAL_SEGMENTS_DEFAULT = 256,      /* 4 GiB */
+    FL_LIMIT_JOURNAL_SEGMENTS = 65536,       /* files of one log: 1 TiB of the usual size */
+    FL_LIMIT_JOURNAL_SEGMENTS_DEFAULT = 256, /* 4 GiB */
+    FL_LIMIT_LOG_REPLAY = 250 * 1000, /* records since a checkpoint, or twice what that one wrote */
     FL_LIMIT_JOURNAL_RETAINED = 64 * 1024 * 1024, /* bytes appended ahead of the disk */
     FL_LIMIT_KEEPER_MEMBERS = 64,                 /* threads that share one log */
 

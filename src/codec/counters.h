@@ -94,6 +94,8 @@
     G(bytes, "bytes", "", "Bytes of the log on disk, segments to be used again included")          \
     G(limit, "limit_bytes", "", "Bytes that it may have: log-size of hub.conf")                    \
     G(since_checkpoint, "since_checkpoint_bytes", "", "Bytes appended since the last checkpoint")  \
+    G(since_checkpoint_records, "since_checkpoint_records", "",                                    \
+      "Records appended since the last checkpoint")                                                \
     G(tight, "tight", "", "1 while new work is refused until a checkpoint has made room")
 
 #define FL_COUNTERS_NUMBER(member, metric, labels, words) uint64_t member;

@@ -224,6 +224,7 @@ void fl_keeper_status(struct fl_keeper *keeper, struct fl_keeper_status *status)
     status->counters.bytes = status->journal.bytes;
     status->counters.limit = status->journal.max_bytes;
     status->counters.since_checkpoint = status->journal.since_checkpoint;
+    status->counters.since_checkpoint_records = keeper->records;
     status->counters.tight = keeper->tight;
     fl_keeper_unlock(keeper);
 }

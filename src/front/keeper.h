@@ -105,6 +105,9 @@ bool fl_keeper_is_broken(const struct fl_keeper *keeper);
 
 /* --- checkpoints: the keeper begins them by itself when the log has grown --- */
 
+/* So many records were appended, or read back: beyond FL_LIMIT_LOG_REPLAY, and twice what the last
+ * checkpoint took, another one begins, so that a restart does not take long. */
+void fl_keeper_count(struct fl_keeper *keeper, uint64_t records);
 /* Begins one soon, with all members. */
 void fl_keeper_want_checkpoint(struct fl_keeper *keeper);
 /* The member's whole state as of its `checkpoint` call or later has been appended. The last member

@@ -49,6 +49,9 @@ struct fl_keeper {
     size_t waiting; /* members with a ticket that is not committed */
     uint64_t generation;
     fl_time_t checkpoint_again_at;
+    uint64_t records;      /* since the last complete checkpoint, or the one under way, began */
+    uint64_t records_walk; /* of them, until the last complete one had ended */
+    uint64_t records_then; /* before the one under way began: they count again if it is dropped */
 
     struct {
         uint64_t ticket;
@@ -76,6 +79,7 @@ void fl_keeper_wake_committed(struct fl_keeper *k, uint64_t committed);
 void fl_keeper_wake_all(struct fl_keeper *k); /* to be told that it is broken */
 void fl_keeper_wait_for(struct fl_keeper_member *member, uint64_t ticket);
 void fl_keeper_begin_checkpoint(struct fl_keeper *k);
+bool fl_keeper_has_many_records(const struct fl_keeper *k);
 
 FL_MUST_USE enum fl_error fl_keeper_start(struct fl_keeper *k, struct fl_context *ctx);
 void fl_keeper_stop(struct fl_keeper *k); /* without the mutex */

@@ -114,6 +114,8 @@ static void drop_checkpoint(struct fl_keeper *k, fl_time_t again_in)
     if (k->walking == 0)
         return;
     fl_journal_checkpoint_drop(k->journal);
+    k->records += k->records_then;
+    k->records_then = 0;
     atomic_store_explicit(&k->walking, 0, memory_order_release);
     k->checkpoint_again_at = fl_clock_monotonic(&k->clock) + again_in;
     FL_LIST_EACH(node, &k->members)
@@ -191,6 +193,8 @@ void fl_keeper_begin_checkpoint(struct fl_keeper *k)
         return;
     }
     k->want_checkpoint = false;
+    k->records_then = k->records;
+    k->records = 0;
     k->generation++;
     atomic_store_explicit(&k->walking, k->generation, memory_order_release);
     FL_LIST_EACH(node, &k->members)
@@ -201,6 +205,22 @@ void fl_keeper_begin_checkpoint(struct fl_keeper *k)
         member->own.tell_checkpoint = true;
         wake(member);
     }
+}
+
+bool fl_keeper_has_many_records(const struct fl_keeper *k)
+{
+    return k->records > FL_LIMIT_LOG_REPLAY && k->records / 2 > k->records_walk;
+}
+
+void fl_keeper_count(struct fl_keeper *keeper, uint64_t records)
+{
+    if (records == 0)
+        return;
+    fl_keeper_lock(keeper);
+    keeper->records += records;
+    if (fl_keeper_has_many_records(keeper))
+        (void)pthread_cond_signal(&keeper->to_chores);
+    fl_keeper_unlock(keeper);
 }
 
 void fl_keeper_want_checkpoint(struct fl_keeper *keeper)
@@ -228,6 +248,8 @@ static void end_checkpoint(struct fl_keeper *k)
     }
     atomic_store_explicit(&k->walking, 0, memory_order_release);
     k->status.counters.checkpoints++;
+    k->records_walk = k->records;
+    k->records_then = 0;
     (void)pthread_cond_signal(&k->to_sync);
 }
 

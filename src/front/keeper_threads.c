@@ -137,7 +137,8 @@ static bool checkpoint_is_due(const struct fl_keeper *k)
 {
     return k->walking == 0 && k->member_count == k->member_count_wanted && k->member_count > 0 &&
            now_of(k) >= k->checkpoint_again_at &&
-           (k->want_checkpoint || fl_journal_wants_checkpoint(k->journal));
+           (k->want_checkpoint || fl_keeper_has_many_records(k) ||
+            fl_journal_wants_checkpoint(k->journal));
 }
 
 static void *chore_main(void *self)

@@ -59,7 +59,7 @@ struct fl_mqtt_conn {
     struct fl_deferred flush;
     fl_time_t waits_since;  /* for its device's rate, without a pause to speak of */
     fl_time_t waited_until; /* about, when it had to wait last */
-    struct fl_mqtt_ws *ws; /* NULL: MQTT as it is */
+    struct fl_mqtt_ws *ws;  /* NULL: MQTT as it is */
     bool connected;
     uint64_t told; /* the hub that knows of it; it counts, so each is told once */
     bool resumed;

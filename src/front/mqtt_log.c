@@ -96,6 +96,8 @@ static bool append(struct fl_mqtt_log *log)
     if (error == FL_OK) {
         log->failed = false;
         note(log, ticket, batch);
+        fl_keeper_count(log->keeper, fl_broker_kept(log->broker) - log->counted);
+        log->counted = fl_broker_kept(log->broker);
         return true;
     }
     if (!log->failed)

@@ -27,6 +27,7 @@ struct fl_mqtt_log {
         uint64_t batch;
     } waiting[FL_MQTT_LOG_TICKETS]; /* oldest first */
     size_t waiting_count;
+    uint64_t counted; /* of the broker's records, by the keeper */
     uint64_t walking; /* generation of the checkpoint; 0: none */
     fl_time_t asked;  /* when a checkpoint was last wished for */
     bool joined;

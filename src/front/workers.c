@@ -32,6 +32,7 @@ struct fl_workers {
     struct fl_deferred change_end;
     struct fl_meter *meters; /* copies of what the others counted, one for each worker */
     uint64_t *untold;
+    uint64_t replayed; /* records of the log */
     struct worker workers[];
 };
 
@@ -524,7 +525,7 @@ static enum fl_error on_block(void *self, struct fl_slice records, uint64_t posi
     enum fl_error error = FL_OK;
 
     (void)position;
-    for (;;) {
+    for (;; w->replayed++) {
         error = fl_keep_decode(&records, &record, ctx);
         if (error == FL_ENOTFOUND)
             return FL_OK;
@@ -553,6 +554,8 @@ enum fl_error fl_workers_keep(struct fl_workers *workers, struct fl_keeper *keep
     for (unsigned i = 0; i < workers->config.count; i++)
         fl_front_mqtt_keep(workers->workers[i].mqtt, keeper);
     error = fl_keeper_replay(keeper, on_block, workers, ctx);
+    if (!error)
+        fl_keeper_count(keeper, workers->replayed);
     if (!error) {
         fl_crew_exchange(workers->crew);
         for (unsigned i = workers->config.count; i-- > 0;)

@@ -570,6 +570,11 @@ void fl_broker_count(const struct fl_broker *broker, struct fl_broker_counts *co
             counts->queue_largest = (1U << i) - 1;
 }
 
+uint64_t fl_broker_kept(const struct fl_broker *broker)
+{
+    return broker->counts.kept;
+}
+
 uint64_t fl_broker_received(const struct fl_broker *broker)
 {
     const uint64_t *by_qos = broker->counts.received;

@@ -197,5 +197,7 @@ struct fl_broker_counts {
 void fl_broker_count(const struct fl_broker *broker, struct fl_broker_counts *counts);
 /* PUBLISH packets of any QoS since the start. */
 uint64_t fl_broker_received(const struct fl_broker *broker);
+/* Records written to the log since the start. */
+uint64_t fl_broker_kept(const struct fl_broker *broker);
 
 #endif

@@ -47,7 +47,9 @@ struct rig_worker {
     uint64_t last_ticket;
     uint64_t walk; /* generation to be walked at the end of this round */
     uint64_t walks;
+    uint64_t walks_wanted; /* it does not finish before */
     uint64_t refused;
+    uint64_t records_each; /* as if an append were so many */
     bool finished;
     bool broken;
     bool wrong; /* a promise of the keeper was not kept */
@@ -69,7 +71,7 @@ static _Atomic unsigned rig_finished; /* workers */
 /* They stay until all have finished: a checkpoint needs every one of them. */
 static inline void rig_done(struct rig_worker *w)
 {
-    if (w->number == w->goal && w->waiting == 0 && !w->finished) {
+    if (w->number == w->goal && w->waiting == 0 && w->walks >= w->walks_wanted && !w->finished) {
         w->finished = true;
         rig_finished++;
     }
@@ -116,6 +118,7 @@ static inline void rig_work(struct rig_worker *w)
             fl_loop_set_timer(w->loop, &w->timer, 2);
             return;
         }
+        fl_keeper_count(w->keeper, w->records_each);
         w->wrong = w->wrong || ticket <= w->last_ticket;
         w->last_ticket = ticket;
         w->values[key] = record.values[key];

@@ -66,6 +66,37 @@ static void commits_are_grouped_and_timed(void **state)
     rig_finish(&r);
 }
 
+/* Reading back takes as long as there are records, however small. */
+static void many_records_make_a_checkpoint(void **state)
+{
+    (void)state;
+    for (uint64_t records_each = 0; records_each <= FL_LIMIT_LOG_REPLAY;
+         records_each += FL_LIMIT_LOG_REPLAY / 1000) {
+        struct rig r;
+        struct rig_judge judge;
+
+        rig_start(&r, FL_DURABILITY_OS);
+        r.config.segment_bytes = 0; /* as usual, so that bytes are no reason */
+        r.config.max_bytes = 0;
+        for (size_t i = 0; i < RIG_WORKERS; i++) {
+            r.workers[i].records_each = records_each;
+            r.workers[i].walks_wanted = records_each != 0;
+        }
+        rig_open(&r, &judge);
+        rig_run(&r, 1500);
+        if (records_each == 0)
+            assert_int_equal(r.status.counters.checkpoints, 0);
+        else
+            assert_in_range(r.status.counters.checkpoints, 1, RIG_WORKERS * 1500);
+        rig_open(&r, &judge);
+        rig_compare(&r, &judge);
+        assert_true(fl_keeper_close(r.keeper));
+        rig_finish(&r);
+        if (records_each)
+            return;
+    }
+}
+
 static void os_commits_at_once(void **state)
 {
     struct rig r;
@@ -330,6 +361,7 @@ int main(void)
         cmocka_unit_test(workers_share_a_log_that_the_disk_keeps),
         cmocka_unit_test(workers_share_a_log_that_the_kernel_keeps),
         cmocka_unit_test(commits_are_grouped_and_timed),
+        cmocka_unit_test(many_records_make_a_checkpoint),
         cmocka_unit_test(os_commits_at_once),
         cmocka_unit_test(limits_are_said),
         cmocka_unit_test(other_key_opens_nothing),
