@@ -178,6 +178,8 @@ class Durable(unittest.TestCase):
         for device in clients:
             if device.startswith("bye"):
                 clients[device].end()
+        # Nobody acknowledges a DISCONNECT: the hub has to say that it was heard.
+        wait_for(lambda: not any(self.hub.device(d)["connected"] for d in clients if d.startswith("bye")), say="the farewells")
         self.kill_front()
         for device in clients:
             if device.startswith("dies"):
