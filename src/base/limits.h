@@ -32,6 +32,7 @@ enum {
     FL_LIMIT_CERT = 16 * 1024,
     FL_LIMIT_CHAIN = 64 * 1024,
     FL_LIMIT_TOKEN_TEXT = 1024,
+    FL_LIMIT_PKCS11_URI = 1024,
     FL_LIMIT_DEVICE_CERTS = 4, /* live credentials of one device: old and new during renewal */
 
     /* Between processes (codec/msg) */
