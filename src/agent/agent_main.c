@@ -4,6 +4,7 @@
  */
 #include "agent/csv.h"
 #include "agent/enrol_verb.h"
+#include "agent/key.h"
 #include "agent/run.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -212,8 +213,8 @@ static int run_enrol(struct options *o)
 
     if (!o->enrol.token)
         return usage_error("--token is needed: `fairlead device add` prints it");
-    if (strcmp(o->enrol.key, "file") != 0 && strncmp(o->enrol.key, "tpm:", 4) != 0)
-        return usage_error("--key is 'file' or 'tpm:TCTI'");
+    if (fl_agent_key_where(o->enrol.key, &ctx) != FL_OK)
+        return usage_error(ctx.text);
     if (strcmp(o->enrol.token, "-") == 0) {
         if (!fgets(o->token, sizeof o->token, stdin))
             return usage_error("there is no token on standard input");

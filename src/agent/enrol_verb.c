@@ -46,8 +46,8 @@ static enum fl_error print_json(const struct fl_enrol_options *options,
     json_t *object = json_pack(
         "{s:s, s:s, s:s, s:i, s:i, s:s, s:{s:s, s:s, s:s}}", "id", identity->device, "dir",
         options->dir, "hub", identity->host, "mqtt_port", (int)identity->mqtt_port, "https_port",
-        (int)identity->https_port, "key", identity->in_tpm ? "tpm" : "file", "certificate",
-        "serial", info->serial, "not_before", fl_time_format(info->not_before, from), "not_after",
+        (int)identity->https_port, "key", fl_agent_key_kind(identity), "certificate", "serial",
+        info->serial, "not_before", fl_time_format(info->not_before, from), "not_after",
         fl_time_format(info->not_after, until));
     bool printed = object && json_dumpf(object, stdout, JSON_INDENT(2)) == 0 &&
                    fputc('\n', stdout) != EOF && fflush(stdout) == 0;
@@ -63,7 +63,7 @@ static void print_words(const struct fl_enrol_options *options, const struct fl_
 
     (void)printf("%s is enrolled at %s: certificate %s, valid until %s, key in %s.\n",
                  identity->device, identity->host, info->serial,
-                 fl_time_format(info->not_after, until), identity->in_tpm ? "the TPM" : "key.pem");
+                 fl_time_format(info->not_after, until), fl_agent_key_place_words(identity));
     (void)printf("Next: fairlead-agent run --dir %s --sensor host\n", options->dir);
 }
 

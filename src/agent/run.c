@@ -95,7 +95,7 @@ static void disconnected(struct run *r, const char *why)
     char text[FL_TIME_TEXT_MAX];
 
     fl_uplink_lost(r->uplink);
-    fl_tpm_release(r->key.tpm);
+    fl_agent_key_release(&r->key);
     fl_loop_stop_timer(r->loop, &r->tick);
     if (r->ending)
         return;
@@ -111,7 +111,7 @@ static void link_up(void *self, bool resumed)
     struct run *r = self;
     struct fl_context ctx = {0};
 
-    fl_tpm_release(r->key.tpm);
+    fl_agent_key_release(&r->key);
     r->resumed = resumed;
     if (fl_uplink_start(r->uplink, fl_loop_now(r->loop), &ctx) != FL_OK) {
         fl_link_close(r->link);
@@ -308,7 +308,7 @@ static enum fl_error open_all(struct run *r, struct fl_context *ctx)
     if (error)
         return fl_fail_in(ctx, error, "%s", r->options->dir);
     error = fl_agent_key_load(&r->identity, &r->key, ctx);
-    fl_tpm_release(r->key.tpm);
+    fl_agent_key_release(&r->key);
     if (!error)
         error = fl_outbox_open(&r->folder.outbox, NULL, &r->outbox, ctx);
     if (!error)
