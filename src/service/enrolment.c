@@ -298,11 +298,12 @@ static enum fl_error use_up_token(const struct fl_store *store, const struct fl_
     return error == FL_OK ? fl_token_record_put(store, &record, ctx) : error;
 }
 
-enum fl_error fl_enrolment_finish(const struct fl_store *store, bool renewal,
+enum fl_error fl_enrolment_finish(const struct fl_store *store, const char *renewed,
                                   const struct fl_credential *credential, const char *peer,
                                   fl_time_t now, struct fl_device *device, struct fl_context *ctx)
 {
     char who[FL_NAME_MAX + 8];
+    bool renewal = renewed != NULL;
     struct fl_audit_entry entry = {.who = who,
                                    .what = renewal ? "device.renew" : "device.enrol",
                                    .object = credential->device,
@@ -328,7 +329,7 @@ enum fl_error fl_enrolment_finish(const struct fl_store *store, bool renewal,
         device->reason[0] = '\0';
     }
     if (error == FL_OK)
-        error = fl_registry_attach(store, device, credential, ctx);
+        error = fl_registry_attach(store, device, credential, renewal ? renewed : "", ctx);
     if (error == FL_OK)
         error = fl_registry_put(store, device, ctx);
     if (error != FL_OK)
@@ -336,5 +337,27 @@ enum fl_error fl_enrolment_finish(const struct fl_store *store, bool renewal,
     (void)snprintf(who, sizeof who, "device:%s", device->id);
     entry.detail = json_pack("{s:s, s:s, s:s}", "serial", credential->serial, "key",
                              credential->key, "peer", peer);
+    return fl_audit_append(store, &entry, ctx);
+}
+
+enum fl_error fl_enrolment_connected(const struct fl_store *store, const char *serial,
+                                     const char *peer, fl_time_t now, struct fl_device *device,
+                                     struct fl_context *ctx)
+{
+    char who[FL_NAME_MAX + 8];
+    struct fl_audit_entry entry = {
+        .who = who, .what = "device.supersede", .object = device->id, .at = now};
+    json_t *retired = json_array();
+    enum fl_error error = FL_OK;
+
+    for (size_t i = 0; i < device->serial_count && strcmp(device->serials[i], serial) != 0; i++)
+        (void)json_array_append_new(retired, json_string(device->serials[i]));
+    error = fl_registry_supersede(store, device, serial, ctx);
+    if (error != FL_OK) {
+        json_decref(retired);
+        return error;
+    }
+    (void)snprintf(who, sizeof who, "device:%s", device->id);
+    entry.detail = json_pack("{s:s, s:o, s:s}", "serial", serial, "retired", retired, "peer", peer);
     return fl_audit_append(store, &entry, ctx);
 }

@@ -46,12 +46,17 @@ FL_MUST_USE enum fl_error fl_enrolment_begin(struct fl_enrolment *e, const struc
                                              fl_time_t now, struct fl_device *device,
                                              uint32_t *retry_after_s, struct fl_context *ctx);
 
-/* In a transaction. `renewal`: the old credentials stay; otherwise they are revoked, the token is
- * used up.. */
-FL_MUST_USE enum fl_error fl_enrolment_finish(const struct fl_store *store, bool renewal,
+/* In a transaction. `renewed`: the credential that asked, the old ones stay until the device comes
+ * with the new one; NULL: they are revoked, the token is used up. */
+FL_MUST_USE enum fl_error fl_enrolment_finish(const struct fl_store *store, const char *renewed,
                                               const struct fl_credential *credential,
                                               const char *peer, fl_time_t now,
                                               struct fl_device *device, struct fl_context *ctx);
+/* The device has connected with this credential. When it is newer than others of it, those are
+ * retired, with an audit record; in a transaction. FL_ENOTFOUND: nothing to retire. */
+FL_MUST_USE enum fl_error fl_enrolment_connected(const struct fl_store *store, const char *serial,
+                                                 const char *peer, fl_time_t now,
+                                                 struct fl_device *device, struct fl_context *ctx);
 /* Not in flight any more, whatever came of it. */
 void fl_enrolment_end(struct fl_enrolment *e, struct fl_slice device);
 
