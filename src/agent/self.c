@@ -346,6 +346,19 @@ enum fl_error fl_self_load(const struct fl_files *files, struct fl_self *identit
     return error ? error : read_parts(files, "", identity, ctx);
 }
 
+static enum fl_error read_first(void *to, struct fl_slice der)
+{
+    enum fl_error error = fl_cert_read(der, to, NULL);
+
+    return error ? error : FL_ECLOSED; /* ends the walk */
+}
+
+bool fl_self_certificate(struct fl_slice cert_pem, struct fl_cert_info *info)
+{
+    return fl_cert_each_pem(cert_pem, read_first, info, NULL) == FL_ECLOSED &&
+           info->kind == FL_CERT_DEVICE;
+}
+
 /* --- The next identity ------------------------------------------------------------------------
  */
 

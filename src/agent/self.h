@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/world.h"
+#include "trust/cert.h"
 
 #define FL_RENEW_PERCENT 50 /* unless agent.conf says otherwise */
 
@@ -58,6 +59,9 @@ FL_MUST_USE enum fl_error fl_self_next_promote(const struct fl_files *files,
                                                const struct fl_self *next, struct fl_context *ctx);
 /* Harmless when there is none. */
 FL_MUST_USE enum fl_error fl_self_next_remove(const struct fl_files *files, struct fl_context *ctx);
+
+/* What cert.pem says; pure. False: it is not a device's certificate. */
+bool fl_self_certificate(struct fl_slice cert_pem, struct fl_cert_info *info);
 
 /* agent.conf as text; pure. */
 FL_MUST_USE enum fl_error fl_self_to_conf(const struct fl_self *identity, struct fl_buffer *text,
