@@ -67,6 +67,30 @@ static void print_words(const struct fl_enrol_options *options, const struct fl_
     (void)printf("Next: fairlead-agent run --dir %s --sensor host\n", options->dir);
 }
 
+/* What was there before: how it is renewed stays as it was told, a renewal that was begun and a key
+ * in a token have no use any more. */
+static enum fl_error replace(const struct fl_files *files, struct fl_self *identity,
+                             struct fl_context *ctx)
+{
+    struct fl_self old = {0};
+    enum fl_error error = FL_OK;
+    bool had = false;
+
+    fl_self_init(&old);
+    had = fl_self_load(files, &old, NULL) == FL_OK;
+    if (had) {
+        identity->renew_percent = old.renew_percent;
+        identity->renew_same_key = old.renew_same_key;
+    }
+    error = fl_self_save(files, identity, ctx);
+    if (!error)
+        error = fl_self_next_remove(files, ctx);
+    if (!error && had)
+        fl_agent_key_retire(&old, identity);
+    fl_self_free(&old);
+    return error;
+}
+
 static enum fl_error enrol_into(const struct fl_enrol_options *options,
                                 const struct fl_files *files, const struct fl_token *token,
                                 struct fl_context *ctx)
@@ -82,7 +106,7 @@ static enum fl_error enrol_into(const struct fl_enrol_options *options,
     if (!error)
         error = fl_enrol(token, fl_slice_str(options->token), key.key, now, &identity, &info, ctx);
     if (!error)
-        error = fl_self_save(files, &identity, ctx);
+        error = replace(files, &identity, ctx);
     if (!error && options->json)
         error = print_json(options, &identity, &info, ctx);
     else if (!error && !options->quiet)

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import ssl
 import subprocess
 import unittest
 
@@ -178,6 +177,24 @@ class RenewTest(unittest.TestCase):
         self.assertEqual(self.audit("curl", "device.supersede"), [])
         self.assertEqual(old, serial_of(credential.folder))
 
+    def test_renewals_that_race_leave_a_certificate_that_works(self):
+        credential = self.hub.enrol("race")
+        command = ["curl", "-sS", "--fail", "--cacert", self.hub.dir / "ca.pem", "--cert", credential.cert, "--key",
+                   credential.key, "-H", "Content-Type: application/pkcs10", "--data-binary", f"@{credential.csr}",
+                   f"https://localhost:{self.hub.https_port}/.well-known/est/simplereenroll"]
+        for _ in range(3):
+            racers = [subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                      for _ in range(5)]
+            bodies = [r.communicate()[0] for r in racers]
+            bodies = [b for b, r in zip(bodies, racers) if r.returncode == 0]
+            self.assertTrue(bodies)
+        # The one that asked, and any of the last.
+        credential.mosquitto("mosquitto_pub", "-t", "d/race/t/temperature", "-q", "1", "-m", "1")
+        credential.accept(bodies[-1].decode())
+        credential.mosquitto("mosquitto_pub", "-t", "d/race/t/temperature", "-q", "1", "-m", "2")
+        wait_for(lambda: self.audit("race", "device.supersede"), say="the ones before retired")
+        self.assertEqual(self.values("race"), [1, 2])
+
     def test_a_revoked_device_does_not_renew(self):
         folder = self.enrol("gone")
         before = serial_of(folder)
@@ -257,6 +274,176 @@ class RenewTest(unittest.TestCase):
         done = agent("enrol", "--token", "x", "--dir", self.hub.work / "pin", "--key", "pkcs11:token=a;object=b?pin-value=1234")
         self.assertEqual(done.returncode, 2)
         self.assertIn("pin-source=file:", done.stderr)
+
+
+NOT_AUTHORIZED = 0x87
+
+
+class RefusalTest(unittest.TestCase):
+    """Against a hub that does what a real one seldom does."""
+
+    def setUp(self):
+        self.hub = FakeHub()
+        self.addCleanup(self.hub.__exit__)
+        self.folder = self.hub.work / "cam-01"
+        agent("enrol", "--token", self.hub.token("cam-01"), "--dir", self.folder, check=True)
+        self.first = serial_of(self.folder)
+
+    def beside(self):
+        return sorted(p.name for p in self.folder.iterdir() if p.name.startswith("next"))
+
+    def test_a_new_certificate_that_is_refused_is_given_up(self):
+        self.hub.connack = lambda serial: 0 if serial == self.first else NOT_AUTHORIZED
+        process = Agent(self, self.folder)
+        process.say(1)
+        process.wait_log("is connected")
+        process.process.send_signal(signal.SIGUSR1)
+        process.wait_log("going back to the one before")
+        process.wait_log("not renewed: the hub does not accept the new certificate")
+        process.say(2)
+        self.assertEqual(process.finish(), 0, process.log())
+        self.assertEqual(self.hub.values("temperature"), [1, 2])
+        self.assertEqual(self.hub.accepted, [self.first] * 2)
+        self.assertEqual(serial_of(self.folder), self.first)
+        self.assertEqual(self.beside(), [])
+
+    def test_renew_now_says_that_it_was_refused(self):
+        self.hub.connack = lambda serial: 0 if serial == self.first else NOT_AUTHORIZED
+        done = agent("renew", "--dir", self.folder)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("does not accept the new certificate", done.stderr)
+        self.assertEqual(serial_of(self.folder), self.first)
+
+    def test_an_acceptance_that_is_lost_is_asked_for_again(self):
+        """The hub has retired the old one; its answer never came."""
+        seen = []
+
+        def connack(serial):
+            if serial == self.first:
+                return NOT_AUTHORIZED if seen else 0
+            seen.append(serial)
+            return None if len(seen) < 3 else 0
+
+        self.hub.connack = connack
+        process = Agent(self, self.folder)
+        process.say(1)
+        process.wait_log("is connected")
+        process.process.send_signal(signal.SIGUSR1)
+        process.wait_log("cam-01 is renewed")
+        process.say(2)
+        self.assertEqual(process.finish(), 0, process.log())
+        self.assertEqual(self.hub.values("temperature"), [1, 2])
+        self.assertEqual(serial_of(self.folder), seen[0])
+        self.assertEqual(self.beside(), [])
+
+    def test_when_both_are_refused_each_is_tried_in_turn(self):
+        seen = []
+
+        def connack(serial):
+            seen.append(serial)
+            return 0 if len(seen) in (1, 6) else NOT_AUTHORIZED
+
+        self.hub.connack = connack
+        process = Agent(self, self.folder)
+        process.say(1)
+        process.wait_log("is connected")
+        process.process.send_signal(signal.SIGUSR1)
+        process.wait_log("cam-01 is renewed")
+        self.assertEqual([s == self.first for s in seen], [True, False, True, False, True, False])
+        self.assertEqual(process.finish(), 0, process.log())
+
+    def test_a_renewal_that_a_kill_interrupts_is_finished_by_the_next_start(self):
+        self.hub.connack = lambda serial: 0 if serial == self.first else None
+        process = Agent(self, self.folder)
+        process.say(1)
+        process.wait_log("is connected")
+        process.process.send_signal(signal.SIGUSR1)
+        process.wait_log("is issued; connecting with it")
+        process.end()
+        self.assertEqual(serial_of(self.folder), self.first)
+        issued = serial_of(self.folder, "next-cert.pem")
+        self.hub.connack = lambda serial: 0
+        process = Agent(self, self.folder)
+        process.wait_log("was issued before and is tried now")
+        process.say(2)
+        self.assertEqual(process.finish(), 0, process.log())
+        self.assertEqual(self.hub.values("temperature"), [1, 2])
+        self.assertEqual(serial_of(self.folder), issued)
+        self.assertEqual(self.beside(), [])
+
+    def test_kills_at_any_moment_leave_an_identity_that_works(self):
+        for i in range(12):
+            process = Agent(self, self.folder)
+            process.wait_log("cam-01: 1 sensors", i + 1)
+            process.process.send_signal(signal.SIGUSR1)
+            try:
+                process.process.wait(i * 0.03)
+            except subprocess.TimeoutExpired:
+                pass
+            process.end()
+        process = Agent(self, self.folder)
+        process.say(1)
+        self.assertEqual(process.finish(), 0, process.log())
+        self.assertEqual(self.hub.values("temperature"), [1])
+        self.assertEqual(serial_of(self.folder), self.hub.accepted[-1])
+
+    def test_bad_answers_change_nothing_and_are_said(self):
+        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/dev/null",
+                "-subj", "/CN=cam-01", "-outform", "DER", "-out", self.hub.work / "other.csr")
+        other = self.hub.pki.issue((self.hub.work / "other.csr").read_bytes(), "cam-01")
+        kind = "application/pkcs7-mime"
+        for answer, words in (((503, "text/plain", b"no room"), "HTTP 503: no room"),
+                              ((401, "application/problem+json", b'{"detail":"not with this"}'), "HTTP 401: not with this"),
+                              ((202, "text/plain", b""), "wants a person to approve"),
+                              ((200, kind, b"<html>"), "not base64"),
+                              ((200, kind, other), "no certificate for our key")):
+            self.hub.answer = answer
+            done = agent("renew", "--dir", self.folder)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(words, done.stderr)
+            self.assertEqual(serial_of(self.folder), self.first)
+            self.assertEqual(self.beside(), [])
+
+    def date_certificate(self, start, end):
+        """The agent's certificate again, with other dates."""
+        f = self.hub.work
+        openssl("req", "-new", "-key", self.folder / "key.pem", "-subj", "/CN=cam-01", "-out", f / "dated.csr")
+        (f / "index.txt").write_text("")
+        (f / "dated.conf").write_text(
+            f"[ca]\ndefault_ca=d\n[d]\ndatabase={f}/index.txt\nnew_certs_dir={f}\nrand_serial=yes\npolicy=p\n"
+            "default_md=sha256\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\n"
+            "subjectAltName=URI:urn:fairlead:device:cam-01\nextendedKeyUsage=clientAuth\n"
+            "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n")
+        openssl("ca", "-batch", "-notext", "-config", f / "dated.conf", "-cert", f / "issuing.pem", "-keyfile",
+                f / "issuing.key", "-in", f / "dated.csr", "-out", self.folder / "cert.pem", "-startdate", start, "-enddate", end)
+
+    def test_a_clock_that_cannot_be_right_throws_nothing_away(self):
+        for start, end in (("20700101000000Z", "20700108000000Z"), ("19850101000000Z", "19850108000000Z")):
+            self.date_certificate(start, end)
+            before = {p.name: p.read_bytes() for p in self.folder.iterdir() if p.is_file() and p.name != "lock"}
+            done = agent("renew", "--dir", self.folder)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("which cannot be", done.stderr)
+            self.assertIn(f"{start[:4]}-01-01", done.stderr)
+            after = {p.name: p.read_bytes() for p in self.folder.iterdir() if p.is_file() and p.name != "lock"}
+            self.assertEqual(after, before)
+        self.assertEqual(len(self.hub.posts), 1)
+
+    def test_an_ended_certificate_is_told_with_what_helps_and_keeps_the_readings(self):
+        self.date_certificate("20260101000000Z", "20260108000000Z")
+        process = Agent(self, self.folder)
+        process.say(1)
+        process.wait_log("the certificate ended at 2026-01-08T00:00:00Z")
+        self.assertIn("fairlead device token cam-01", process.log())
+        self.assertIn("enrol --again --token TOKEN", process.log())
+        process.wait_log("certificate has expired")
+        process.process.terminate()
+        process.process.wait(20)
+        set_conf(self.folder, "renew-at", "40%")
+        agent("enrol", "--again", "--token", self.hub.token("cam-01"), "--dir", self.folder, check=True)
+        self.assertIn("renew-at   40%", (self.folder / "agent.conf").read_text())
+        agent("run", "--dir", self.folder, check=True)
+        self.assertEqual(self.hub.values("temperature"), [1])
 
 
 def camera(name, life):
