@@ -45,13 +45,14 @@ static void tell_expired(struct run *r)
     char until[FL_TIME_TEXT_MAX];
     char now[FL_TIME_TEXT_MAX];
 
-    fl_log(FL_LOG_ERROR, TAG,
-           "the certificate ended at %s (this machine's clock says %s). Readings go on into the "
-           "outbox. A hub that renews ended certificates (hub.conf: renew-expired) does it by "
-           "itself; otherwise: on the hub 'fairlead device token %s', then here 'fairlead-agent "
-           "enrol --again --token TOKEN --dir %s', which keeps the outbox",
-           fl_time_format(r->renewal.plan.not_after, until), fl_time_format(now_utc(), now),
-           r->identity.device, r->options->dir);
+    fl_log(
+        FL_LOG_ERROR, TAG,
+        "the certificate ended at %s (this machine's clock says %s), and a hub renews only one "
+        "that has not. Readings go on into the outbox. What helps: on the hub 'fairlead device "
+        "token %s', then here 'fairlead-agent enrol --again --token TOKEN --dir %s', which keeps "
+        "the outbox",
+        fl_time_format(r->renewal.plan.not_after, until), fl_time_format(now_utc(), now),
+        r->identity.device, r->options->dir);
 }
 
 static void tell_clock(struct run *r)
