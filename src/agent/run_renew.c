@@ -47,10 +47,10 @@ static void tell_expired(struct run *r)
 
     fl_log(
         FL_LOG_ERROR, TAG,
-        "the certificate ended at %s (this machine's clock says %s), and a hub renews only one "
-        "that has not. Readings go on into the outbox. What helps: on the hub 'fairlead device "
-        "token %s', then here 'fairlead-agent enrol --again --token TOKEN --dir %s', which keeps "
-        "the outbox",
+        "the certificate ended at %s (this machine's clock says %s), and the hub does not "
+        "renew it (its hub.conf: renew-expired). Readings go on into the outbox. What helps: on "
+        "the hub 'fairlead device token %s', then here 'fairlead-agent enrol --again --token TOKEN "
+        "--dir %s', which keeps the outbox",
         fl_time_format(r->renewal.plan.not_after, until), fl_time_format(now_utc(), now),
         r->identity.device, r->options->dir);
 }

@@ -17,6 +17,7 @@ struct fl_enrolment {
     struct fl_map attempts; /* by "d:" device id and "a:" address */
     struct fl_list oldest;  /* the same, least recently failed first */
     struct fl_map in_flight;
+    fl_time_t renew_expired_ms; /* how long after its end a certificate may be renewed; 0: not */
 };
 
 void fl_enrolment_init(struct fl_enrolment *e);
@@ -37,6 +38,11 @@ struct fl_enrolment_request {
     struct fl_slice serial; /* of the TLS client certificate */
     struct fl_slice peer;   /* address and port */
 };
+
+/* May this certificate, which has ended, be renewed all the same? Only the newest of an active
+ * device, neither held nor revoked, and not long after its end. */
+bool fl_enrolment_renews_ended(const struct fl_enrolment *e, const struct fl_device *device,
+                               const struct fl_credential *credential, fl_time_t now);
 
 /* FL_OK: `device` is in flight until finish or abort. FL_EBUSY: too many failures, or in flight
  * already: `retry_after_s`. FL_EAUTH, FL_EDENIED, FL_EEXPIRED, FL_ESTATE (used), FL_EPARSE with

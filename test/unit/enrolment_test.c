@@ -307,6 +307,64 @@ static void a_retirement_is_written_whole_or_not_at_all(void **state)
     assert_true(nth > 3);
 }
 
+static void an_ended_certificate_renews_only_where_the_hub_is_told_to(void **state)
+{
+    struct service_world *w = *state;
+    struct fl_device device = {0};
+    fl_time_t end = 0;
+    struct fl_credential c = {0};
+
+    add_active(w, "cam", "aa");
+    renew(w, "aa", "bb");
+    assert_ok(fl_credential_get(&w->store, "bb", &c, NULL));
+    end = c.not_after;
+    w->now = end;
+    assert_int_equal(begin_from(w, "cam", "", "bb", "192.0.2.4:1", NULL), FL_EEXPIRED);
+    book.renew_expired_ms = 7 * DAY;
+    /* Only the newest one, and only for a while. */
+    assert_int_equal(begin_from(w, "cam", "", "aa", "192.0.2.5:1", NULL), FL_EEXPIRED);
+    w->now = end + 7 * DAY;
+    assert_int_equal(begin_from(w, "cam", "", "bb", "192.0.2.6:1", NULL), FL_EEXPIRED);
+    w->now = end + 7 * DAY - 1;
+    /* The sweep has found both ended: the device has none that is live. */
+    assert_ok(fl_store_begin(&w->store, NULL));
+    assert_ok(fl_registry_expire(&w->store, w->now, &device, NULL));
+    assert_ok(fl_registry_expire(&w->store, w->now, &device, NULL));
+    commit(w);
+    assert_int_equal(device_of(w, "cam").serial_count, 0);
+    assert_ok(begin_from(w, "cam", "", "bb", "192.0.2.7:1", NULL));
+    assert_ok(finish(w, "bb", "cam", "cc"));
+    assert_string_equal(live(w, "cam"), "cc");
+    assert_int_equal(begin_from(w, "cam", "", "bb", "192.0.2.8:1", NULL), FL_EEXPIRED);
+    book.renew_expired_ms = 0;
+}
+
+static void who_is_cut_off_does_not_come_back_by_an_ended_certificate(void **state)
+{
+    struct service_world *w = *state;
+    struct fl_device device = {0};
+    struct fl_credential c = {0};
+
+    book.renew_expired_ms = 7 * DAY;
+    add_active(w, "held", "aa");
+    add_active(w, "gone", "bb");
+    device = device_of(w, "held");
+    assert_ok(fl_store_begin(&w->store, NULL));
+    assert_ok(fl_device_move(&device, FL_DEVICE_QUARANTINED, w->now, NULL));
+    assert_ok(fl_registry_move_credentials(&w->store, &device, FL_CREDENTIAL_HELD, "", NULL));
+    assert_ok(fl_registry_put(&w->store, &device, NULL));
+    device = device_of(w, "gone");
+    assert_ok(
+        fl_registry_move_credentials(&w->store, &device, FL_CREDENTIAL_REVOKED, "stolen", NULL));
+    assert_ok(fl_registry_put(&w->store, &device, NULL));
+    commit(w);
+    assert_ok(fl_credential_get(&w->store, "aa", &c, NULL));
+    w->now = c.not_after + DAY;
+    assert_int_equal(begin_from(w, "held", "", "aa", "192.0.2.4:1", NULL), FL_EDENIED);
+    assert_int_equal(begin_from(w, "gone", "", "bb", "192.0.2.5:1", NULL), FL_EDENIED);
+    book.renew_expired_ms = 0;
+}
+
 static void enrolling_again_revokes_what_was_there(void **state)
 {
     struct service_world *w = *state;
@@ -383,6 +441,8 @@ int main(void)
         book_test(the_certificate_that_asks_is_never_the_one_that_gives_way),
         book_test(the_first_connection_with_a_new_certificate_retires_the_old_ones),
         book_test(a_retirement_is_written_whole_or_not_at_all),
+        book_test(an_ended_certificate_renews_only_where_the_hub_is_told_to),
+        book_test(who_is_cut_off_does_not_come_back_by_an_ended_certificate),
         book_test(enrolling_again_revokes_what_was_there),
         book_test(who_was_cut_off_meanwhile_gets_no_certificate),
         book_test(a_failed_write_leaves_the_token_good),
