@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Renewal: the agent renews its certificate by itself and on demand, beside its readings; the hub retires the old one when
 the new one connects; whatever is refused, a certificate that works is kept."""
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
+import time
 import unittest
 
 from agent_test import AGENT, Swtpm, agent
@@ -276,6 +279,75 @@ class RenewTest(unittest.TestCase):
         self.assertIn("pin-source=file:", done.stderr)
 
 
+def date_certificate(folder, work, issuing, issuing_key, start, end, serial=None):
+    """The agent's certificate again, with other dates (YYYYMMDDHHMMSSZ)."""
+    device = folder.name
+    openssl("req", "-new", "-key", folder / "key.pem", "-subj", f"/CN={device}", "-out", work / "dated.csr")
+    (work / "index.txt").write_text("")
+    (work / "serial.txt").write_text((serial or os.urandom(8).hex()) + "\n")
+    (work / "dated.conf").write_text(
+        f"[ca]\ndefault_ca=d\n[d]\ndatabase={work}/index.txt\nnew_certs_dir={work}\nserial={work}/serial.txt\npolicy=p\n"
+        "default_md=sha256\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\n"
+        f"subjectAltName=URI:urn:fairlead:device:{device}\nextendedKeyUsage=clientAuth\n"
+        "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nauthorityKeyIdentifier=keyid\n")
+    openssl("ca", "-batch", "-notext", "-config", work / "dated.conf", "-cert", issuing, "-keyfile", issuing_key, "-in",
+            work / "dated.csr", "-out", folder / "cert.pem", "-startdate", start, "-enddate", end)
+
+
+class EndedTest(unittest.TestCase):
+    """Time cannot be hurried and the shortest life is an hour; so the certificate and its record in the hub's books are dated
+    back instead. Everything else is as it would be."""
+
+    def setUp(self):
+        self.hub = Hub()
+        self.addCleanup(self.hub.__exit__)
+        self.hub.start()
+        self.folder = self.hub.work / "cam-01"
+        agent("enrol", "--token", self.hub.add("cam-01")["token"], "--dir", self.folder, check=True)
+        self.first = serial_of(self.folder)
+        self.hub.stop()
+        now = time.time()
+        start, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(now - ago)) for ago in (2 * 86400, 86400))
+        date_certificate(self.folder, self.hub.work, self.hub.dir / "keys" / "issuing.pem",
+                         self.hub.dir / "keys" / "issuing.key", start, end, serial=self.first)
+        self.assertEqual(serial_of(self.folder), self.first)
+        books = next(self.hub.dir.rglob("hub.db"))
+        with contextlib.closing(sqlite3.connect(books)) as db:
+            (text,) = db.execute("SELECT document FROM credential WHERE CAST(key AS TEXT) = ?", (self.first,)).fetchone()
+            record = json.loads(text)
+            self.assertIsInstance(record["not_after"], int)
+            record["not_after"] = int((now - 86400) * 1000)
+            db.execute("UPDATE credential SET document = ? WHERE CAST(key AS TEXT) = ?", (json.dumps(record), self.first))
+            db.commit()
+
+    def test_it_is_refused_and_the_way_out_is_told(self):
+        self.hub.start()
+        done = agent("renew", "--dir", self.folder)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("this device's certificate has expired", done.stderr)
+        self.assertIn("fairlead device token cam-01", done.stderr)
+
+    def test_a_hub_that_is_told_to_renews_it_and_the_agent_goes_on(self):
+        with open(self.hub.dir / "hub.conf", "a", encoding="utf-8") as conf:
+            conf.write("renew-expired 7d\n")
+        self.hub.start()
+        process = Agent(self, self.folder)
+        process.say(1)
+        process.wait_log("cam-01 is renewed")
+        self.assertEqual(process.finish(), 0, process.log())
+        self.assertEqual([r["value"] for r in self.hub.readings("cam-01")], [1], process.log())
+        self.assertNotEqual(serial_of(self.folder), self.first)
+
+    def test_a_quarantined_device_stays_out(self):
+        with open(self.hub.dir / "hub.conf", "a", encoding="utf-8") as conf:
+            conf.write("renew-expired 7d\n")
+        self.hub.start()
+        self.hub.fairlead("device", "quarantine", "cam-01", "--reason", "found in a drawer")
+        done = agent("renew", "--dir", self.folder)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(serial_of(self.folder), self.first)
+
+
 NOT_AUTHORIZED = 0x87
 
 
@@ -405,17 +477,7 @@ class RefusalTest(unittest.TestCase):
             self.assertEqual(self.beside(), [])
 
     def date_certificate(self, start, end):
-        """The agent's certificate again, with other dates."""
-        f = self.hub.work
-        openssl("req", "-new", "-key", self.folder / "key.pem", "-subj", "/CN=cam-01", "-out", f / "dated.csr")
-        (f / "index.txt").write_text("")
-        (f / "dated.conf").write_text(
-            f"[ca]\ndefault_ca=d\n[d]\ndatabase={f}/index.txt\nnew_certs_dir={f}\nrand_serial=yes\npolicy=p\n"
-            "default_md=sha256\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\n"
-            "subjectAltName=URI:urn:fairlead:device:cam-01\nextendedKeyUsage=clientAuth\n"
-            "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n")
-        openssl("ca", "-batch", "-notext", "-config", f / "dated.conf", "-cert", f / "issuing.pem", "-keyfile",
-                f / "issuing.key", "-in", f / "dated.csr", "-out", self.folder / "cert.pem", "-startdate", start, "-enddate", end)
+        date_certificate(self.folder, self.hub.work, self.hub.work / "issuing.pem", self.hub.work / "issuing.key", start, end)
 
     def test_a_clock_that_cannot_be_right_throws_nothing_away(self):
         for start, end in (("20700101000000Z", "20700108000000Z"), ("19850101000000Z", "19850108000000Z")):
