@@ -37,6 +37,7 @@ static void stop(struct fl_renew *renew)
     if (renew->link)
         fl_link_close(renew->link);
     fl_http_result_free(&renew->result);
+    renew->result = (struct fl_http_result){0};
     fl_buffer_clear(&renew->next.cert_pem);
     fl_agent_key_release(renew->present_key);
     fl_agent_key_release(&renew->next_key);

@@ -6,6 +6,8 @@
 
 #define TAG "renew"
 
+enum { PROMOTE_AGAIN_MS = 60000 }; /* the disk would not take it */
+
 static fl_time_t now_utc(void)
 {
     return fl_clock_now(fl_clock_system());
@@ -155,6 +157,9 @@ static void promote(struct run *r)
     if (fl_self_next_promote(&r->folder.identity, &n->next, &ctx) != FL_OK) {
         /* It stands beside the one before, and the next start goes on with it. */
         fl_log(FL_LOG_ERROR, TAG, "%s; trying again", ctx.text);
+        look_again(r, PROMOTE_AGAIN_MS);
+        if (r->options->renew)
+            fl_run_end(r, FL_EIO, ctx.text);
         return;
     }
     fl_agent_key_free(&r->key);
@@ -204,9 +209,11 @@ void fl_run_renew_failed(struct run *r, bool refused, const char *why)
                        "tries it");
         return;
     }
-    if (!n->linked_next) {
+    if (!n->try_next) {
         n->try_next = true;
         fl_log(FL_LOG_WARN, TAG, "the certificate before is refused, too (%s)", why);
+        if (r->options->renew)
+            fl_run_end(r, FL_EDENIED, why);
     } else if (now_utc() < n->plan.not_after) {
         n->try_next = false;
         fl_log(FL_LOG_WARN, TAG,

@@ -2,6 +2,7 @@
 """Renewal: the agent renews its certificate by itself and on demand, beside its readings; the hub retires the old one when
 the new one connects; whatever is refused, a certificate that works is kept."""
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -385,6 +386,29 @@ class RefusalTest(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("does not accept the new certificate", done.stderr)
         self.assertEqual(serial_of(self.folder), self.first)
+
+    def test_renew_now_says_when_neither_is_taken(self):
+        self.hub.connack = lambda serial: NOT_AUTHORIZED
+        done = agent("renew", "--dir", self.folder)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("the certificate before is refused, too", done.stderr)
+        self.assertEqual(serial_of(self.folder), self.first)
+
+    def test_a_next_identity_that_is_damaged_is_thrown_away(self):
+        self.hub.connack = lambda serial: 0 if serial == self.first else None
+        agent("renew", "--dir", self.folder)
+        self.assertIn("next-ready", self.beside())
+        # A whole one of a certificate and a key that do not belong together.
+        shutil.copy(self.folder / "key.pem", self.folder / "next-key.pem")
+        parts = [hashlib.sha256((self.folder / f"next-{n}.pem").read_bytes()).digest() for n in ("key", "cert", "chain", "ca")]
+        (self.folder / "next-ready").write_text(hashlib.sha256(b"".join(parts)).hexdigest())
+        process = Agent(self, self.folder)
+        process.say(1)
+        process.wait_log("key.pem does not belong to cert.pem")
+        process.wait_log("is connected")
+        self.assertEqual(process.finish(), 0, process.log())
+        self.assertEqual(self.hub.values("temperature"), [1])
+        self.assertEqual(self.beside(), [])
 
     def test_an_acceptance_that_is_lost_is_asked_for_again(self):
         """The hub has retired the old one; its answer never came."""
