@@ -10,7 +10,7 @@
 /* A clock further off than this from a certificate that the hub has just made, or made years ago,
  * is not a slow clock or a long absence. */
 #define EARLY_MS DAY_MS
-#define LATE_MS (5 * 366 * DAY_MS)
+#define LATE_MS (DAY_MS * 366 * 5)
 
 #define LOOK_MS (10 * MINUTE_MS) /* how long a clock that was set may go unnoticed */
 #define PAUSE_MIN_MS (MINUTE_MS / 2)
