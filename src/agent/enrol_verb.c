@@ -81,6 +81,10 @@ static enum fl_error replace(const struct fl_files *files, struct fl_self *ident
     if (had) {
         identity->renew_percent = old.renew_percent;
         identity->renew_same_key = old.renew_same_key;
+        /* What it found in the token is what it made itself before. */
+        if (!old.key_found &&
+            fl_slice_equal(fl_buffer_slice(&old.key_pem), fl_buffer_slice(&identity->key_pem)))
+            identity->key_found = false;
     }
     error = fl_self_save(files, identity, ctx);
     if (!error)

@@ -283,13 +283,18 @@ static void load_next(struct run *r)
         error = FL_ENOTFOUND; /* it has taken its place */
     if (!error && !fl_self_certificate(fl_buffer_slice(&n->next.cert_pem), &info))
         error = fl_fail(&ctx, FL_EPARSE, "next-cert.pem is damaged");
-    if (!error)
-        error = fl_agent_key_load(&n->next, &n->next_key, &ctx);
-    fl_agent_key_release(&n->next_key);
     if (error) {
         if (error != FL_ENOTFOUND)
             fl_log(FL_LOG_WARN, TAG, "a renewal that was begun cannot be used: %s", ctx.text);
         drop_next(r);
+        return;
+    }
+    /* A TPM or token may be away for a while: it stays on disk for the next start. */
+    error = fl_agent_key_load(&n->next, &n->next_key, &ctx);
+    fl_agent_key_release(&n->next_key);
+    if (error) {
+        fl_log(FL_LOG_WARN, TAG, "a renewal that was begun cannot be used now: %s", ctx.text);
+        forget_next(r);
         return;
     }
     n->has_next = true;

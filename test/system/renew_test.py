@@ -260,6 +260,14 @@ class RenewTest(unittest.TestCase):
         (token.folder / "away").rename(token.folder / "tokens")
         agent("run", "--dir", folder, "--sensor", "stdin", input="temperature 3\n", check=True, env=token.env)
         self.assertEqual(self.values("token"), [1, 2, 3])
+        # Enrolled again with the same URI it has the same key, which stays its own.
+        agent("enrol", "--again", "--token", self.hub.json("device", "token", "token")["token"], "--dir", folder, "--key",
+              token.uri("token"), check=True, env=token.env)
+        self.assertNotIn(" found", (folder / "agent.conf").read_text())
+        before = (folder / "key.pem").read_text()
+        agent("renew", "--dir", folder, check=True, env=token.env)
+        self.assertNotEqual((folder / "key.pem").read_text(), before)
+        self.assertEqual(token.objects(), 2)
 
     @unittest.skipUnless(os.path.exists(SOFTHSM), "SoftHSM 2 is not installed (tools/setup installs it)")
     def test_a_key_that_was_in_the_token_before_is_kept(self):
