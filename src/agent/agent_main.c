@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fairlead-agent: the program on the device. `enrol` gives it an identity, `run` sends readings.
+ * fairlead-agent: the program on the device. `enrol` gives it an identity, `run` sends readings,
+ * `renew` renews the certificate now.
  */
 #include "agent/csv.h"
 #include "agent/enrol_verb.h"
+#include "agent/key.h"
+#include "agent/renew_verb.h"
 #include "agent/run.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -22,10 +25,15 @@ enum { INTERVAL_MS = 5000 };
 static const char help[] =
     "fairlead-agent joins a device to a hub and sends its readings.\n"
     "\n"
-    "  fairlead-agent enrol --token TOKEN --dir DIR [--key file | tpm:TCTI] [--again] [--json]\n"
-    "      Makes a key in a file (0600) or in a TPM, gets a certificate for it with the one-time\n"
-    "      token that `fairlead device add` printed, and keeps both in DIR. '-' reads the token\n"
-    "      from standard input. --again replaces the identity in DIR.\n"
+    "  fairlead-agent enrol --token TOKEN --dir DIR [--key KEY] [--again] [--json]\n"
+    "      Makes a key, gets a certificate for it with the one-time token that `fairlead device\n"
+    "      add` printed, and keeps both in DIR. '-' reads the token from standard input. --again\n"
+    "      replaces the identity in DIR and keeps the readings. A KEY is\n"
+    "        file               key.pem in DIR (0600)\n"
+    "        tpm:TCTI           in a TPM 2.0\n"
+    "        pkcs11:token=NAME;object=LABEL?pin-source=file:/PATH\n"
+    "                           in a PKCS #11 token (RFC 7512); made there when it is not there "
+    "yet\n"
     "\n"
     "  fairlead-agent run --dir DIR [--sensor SENSOR]... [--interval 5s] [--once] [--count N]\n"
     "      Reads sensors into the durable outbox in DIR and sends them to the hub. A SENSOR is\n"
@@ -35,7 +43,11 @@ static const char help[] =
     "        stdin              lines STREAM VALUE, or JSON objects of numbers\n"
     "      Without a sensor only what is waiting in the outbox is sent. --once measures the host\n"
     "      once; --count ends after N readings. It ends by itself when every sensor has ended and\n"
-    "      the hub has acknowledged everything.\n"
+    "      the hub has acknowledged everything. The certificate is renewed by itself, after half\n"
+    "      of its life (agent.conf: renew-at 50%, renew-key new).\n"
+    "\n"
+    "  fairlead-agent renew --dir DIR\n"
+    "      Renews the certificate now: by the agent that is running there, or by itself.\n"
     "\n"
     "  --quiet says only what goes wrong; --verbose more. Exit codes: 0 done, 1 failed, 2 usage.\n";
 
@@ -106,6 +118,14 @@ static const struct option run_options[] = {
     {"interval", required_argument, NULL, OPTION_INTERVAL},
     {"once", no_argument, NULL, OPTION_ONCE},
     {"count", required_argument, NULL, OPTION_COUNT},
+    {"quiet", no_argument, NULL, OPTION_QUIET},
+    {"verbose", no_argument, NULL, OPTION_VERBOSE},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {0},
+};
+
+static const struct option renew_options[] = {
+    {"dir", required_argument, NULL, OPTION_DIR},
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"verbose", no_argument, NULL, OPTION_VERBOSE},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -212,8 +232,8 @@ static int run_enrol(struct options *o)
 
     if (!o->enrol.token)
         return usage_error("--token is needed: `fairlead device add` prints it");
-    if (strcmp(o->enrol.key, "file") != 0 && strncmp(o->enrol.key, "tpm:", 4) != 0)
-        return usage_error("--key is 'file' or 'tpm:TCTI'");
+    if (fl_agent_key_where(o->enrol.key, &ctx) != FL_OK)
+        return usage_error(ctx.text);
     if (strcmp(o->enrol.token, "-") == 0) {
         if (!fgets(o->token, sizeof o->token, stdin))
             return usage_error("there is no token on standard input");
@@ -232,6 +252,14 @@ static int run_run(struct options *o)
     return end(error, &ctx);
 }
 
+static int run_renew(struct options *o)
+{
+    struct fl_context ctx = {0};
+    enum fl_error error = fl_renew_verb(o->run.dir, o->enrol.quiet, &ctx);
+
+    return end(error, &ctx);
+}
+
 static const struct verb {
     const char *name;
     const struct option *options;
@@ -239,6 +267,7 @@ static const struct verb {
 } verbs[] = {
     {"enrol", enrol_options, run_enrol},
     {"run", run_options, run_run},
+    {"renew", renew_options, run_renew},
 };
 
 static int run_verb(const struct verb *verb, int argc, char **argv)

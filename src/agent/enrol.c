@@ -17,33 +17,12 @@ struct enrolment {
     struct fl_cert_info *info;
 };
 
-/* What the hub says in an error: the detail of a problem document, or its text. */
-static void words_of(const struct fl_http_reply *reply, char to[256])
-{
-    struct fl_slice body = fl_buffer_slice(&reply->body);
-    static const char member[] = "\"detail\":";
-    const uint8_t *at = body.size ? memmem(body.data, body.size, member, sizeof member - 1) : NULL;
-    struct fl_slice text = body;
-
-    if (at) {
-        text = fl_slice_from(body, (size_t)(at - body.data) + sizeof member - 1);
-        (void)fl_slice_cut(&text, '"', &body);
-        (void)fl_slice_cut(&text, '"', &body);
-        text = body;
-    }
-    if (text.size > 200)
-        text.size = 200;
-    while (text.size && isspace(text.data[text.size - 1]))
-        text.size--;
-    (void)fl_str_printable(to, 256, text);
-}
-
 static enum fl_error refused(const struct fl_http_reply *reply, const char *device,
                              struct fl_context *ctx)
 {
     char words[256];
 
-    words_of(reply, words);
+    fl_enrol_words(fl_buffer_slice(&reply->body), words);
     if (reply->status == 401)
         return fl_fail(
             ctx, FL_EAUTH,

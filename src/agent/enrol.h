@@ -35,6 +35,9 @@ FL_MUST_USE enum fl_error fl_enrol_accept(struct fl_slice answer, EVP_PKEY *key,
                                           fl_time_t now, struct fl_buffer *cert_pem,
                                           struct fl_cert_info *info, struct fl_context *ctx);
 
+/* What the hub says in an error: the detail of a problem document, or its text. */
+void fl_enrol_words(struct fl_slice body, char to[256]);
+
 /* May this token be used now, as far as we can know? Words for a token that is not for devices or
  * has expired. */
 FL_MUST_USE enum fl_error fl_enrol_token(const struct fl_token *token, fl_time_t now,

@@ -4,8 +4,28 @@
 #include "base/base64.h"
 #include "trust/key.h"
 
+#include <ctype.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
+
+void fl_enrol_words(struct fl_slice body, char to[256])
+{
+    static const char member[] = "\"detail\":";
+    const uint8_t *at = body.size ? memmem(body.data, body.size, member, sizeof member - 1) : NULL;
+    struct fl_slice text = body;
+
+    if (at) {
+        text = fl_slice_from(body, (size_t)(at - body.data) + sizeof member - 1);
+        (void)fl_slice_cut(&text, '"', &body);
+        (void)fl_slice_cut(&text, '"', &body);
+        text = body;
+    }
+    if (text.size > 200)
+        text.size = 200;
+    while (text.size && isspace(text.data[text.size - 1]))
+        text.size--;
+    (void)fl_str_printable(to, 256, text);
+}
 
 enum fl_error fl_enrol_token(const struct fl_token *token, fl_time_t now, struct fl_context *ctx)
 {

@@ -46,8 +46,8 @@ static enum fl_error print_json(const struct fl_enrol_options *options,
     json_t *object = json_pack(
         "{s:s, s:s, s:s, s:i, s:i, s:s, s:{s:s, s:s, s:s}}", "id", identity->device, "dir",
         options->dir, "hub", identity->host, "mqtt_port", (int)identity->mqtt_port, "https_port",
-        (int)identity->https_port, "key", identity->in_tpm ? "tpm" : "file", "certificate",
-        "serial", info->serial, "not_before", fl_time_format(info->not_before, from), "not_after",
+        (int)identity->https_port, "key", fl_agent_key_kind(identity), "certificate", "serial",
+        info->serial, "not_before", fl_time_format(info->not_before, from), "not_after",
         fl_time_format(info->not_after, until));
     bool printed = object && json_dumpf(object, stdout, JSON_INDENT(2)) == 0 &&
                    fputc('\n', stdout) != EOF && fflush(stdout) == 0;
@@ -63,8 +63,36 @@ static void print_words(const struct fl_enrol_options *options, const struct fl_
 
     (void)printf("%s is enrolled at %s: certificate %s, valid until %s, key in %s.\n",
                  identity->device, identity->host, info->serial,
-                 fl_time_format(info->not_after, until), identity->in_tpm ? "the TPM" : "key.pem");
+                 fl_time_format(info->not_after, until), fl_agent_key_place_words(identity));
     (void)printf("Next: fairlead-agent run --dir %s --sensor host\n", options->dir);
+}
+
+/* What was there before: how it is renewed stays as it was told, a renewal that was begun and a key
+ * in a token have no use any more. */
+static enum fl_error replace(const struct fl_files *files, struct fl_self *identity,
+                             struct fl_context *ctx)
+{
+    struct fl_self old = {0};
+    enum fl_error error = FL_OK;
+    bool had = false;
+
+    fl_self_init(&old);
+    had = fl_self_load(files, &old, NULL) == FL_OK;
+    if (had) {
+        identity->renew_percent = old.renew_percent;
+        identity->renew_same_key = old.renew_same_key;
+        /* What it found in the token is what it made itself before. */
+        if (!old.key_found &&
+            fl_slice_equal(fl_buffer_slice(&old.key_pem), fl_buffer_slice(&identity->key_pem)))
+            identity->key_found = false;
+    }
+    error = fl_self_save(files, identity, ctx);
+    if (!error)
+        error = fl_self_next_remove(files, ctx);
+    if (!error && had)
+        fl_agent_key_retire(&old, identity);
+    fl_self_free(&old);
+    return error;
 }
 
 static enum fl_error enrol_into(const struct fl_enrol_options *options,
@@ -82,7 +110,7 @@ static enum fl_error enrol_into(const struct fl_enrol_options *options,
     if (!error)
         error = fl_enrol(token, fl_slice_str(options->token), key.key, now, &identity, &info, ctx);
     if (!error)
-        error = fl_self_save(files, &identity, ctx);
+        error = replace(files, &identity, ctx);
     if (!error && options->json)
         error = print_json(options, &identity, &info, ctx);
     else if (!error && !options->quiet)

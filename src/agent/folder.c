@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/folder.h"
 
+#include "base/str.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,7 +30,7 @@ static enum fl_error lock(const char *path, struct fl_folder *folder, struct fl_
     if (folder->lock_fd < 0)
         return fail(ctx, name);
     if (flock(folder->lock_fd, LOCK_EX | LOCK_NB) == 0)
-        return FL_OK;
+        return ftruncate(folder->lock_fd, 0) == 0 ? FL_OK : fail(ctx, name);
     if (errno == EWOULDBLOCK)
         return fl_fail(ctx, FL_EBUSY, "%s: another fairlead-agent is working there", path);
     return fail(ctx, name);
@@ -68,6 +70,35 @@ enum fl_error fl_folder_open(const char *path, bool make, struct fl_folder *fold
     if (error)
         fl_folder_close(folder);
     return error;
+}
+
+void fl_folder_announce(const struct fl_folder *folder)
+{
+    (void)dprintf(folder->lock_fd, "%ld\n", (long)getpid());
+}
+
+/* What is in the file counts only while somebody has the lock: whoever takes it empties the file
+ * first. */
+pid_t fl_folder_holder(const char *path)
+{
+    char name[4096];
+    char text[32] = "";
+    uint64_t pid = 0;
+    ssize_t got = 0;
+    int fd = -1;
+
+    if (snprintf(name, sizeof name, "%s/lock", path) >= (int)sizeof name)
+        return 0;
+    fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return 0;
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        got = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    if (got < 2 || text[got - 1] != '\n' ||
+        fl_str_to_u64(fl_slice(text, (size_t)got - 1), INT32_MAX, &pid) != FL_OK)
+        return 0;
+    return (pid_t)pid;
 }
 
 void fl_folder_close(struct fl_folder *folder)

@@ -8,6 +8,8 @@
 
 #include "io/files.h"
 
+#include <sys/types.h>
+
 struct fl_folder {
     struct fl_files_folder identity_folder;
     struct fl_files_folder outbox_folder;
@@ -20,6 +22,10 @@ struct fl_folder {
  * must stay where it is. */
 FL_MUST_USE enum fl_error fl_folder_open(const char *path, bool make, struct fl_folder *folder,
                                          struct fl_context *ctx);
+/* From now on SIGUSR1 may be sent to this process: it is noted in the lock's file. */
+void fl_folder_announce(const struct fl_folder *folder);
+/* The process that has the folder and announced it; 0: none. */
+pid_t fl_folder_holder(const char *path);
 void fl_folder_close(struct fl_folder *folder); /* harmless when zero-initialised or closed */
 
 #endif

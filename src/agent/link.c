@@ -42,6 +42,7 @@ struct fl_link {
     struct addrinfo *address; /* the one being tried */
     struct fl_buffer out;
     char why[256]; /* the last address's failure */
+    bool refused;  /* the last connection failed by our certificate or key */
 };
 
 static struct fl_link *of_timer(struct fl_timer *timer)
@@ -92,22 +93,23 @@ static void fail(struct fl_link *link, const char *why)
 /* An alert in the words of the standard and what a person makes of it. */
 static const struct {
     int reason;
+    bool over_us; /* our certificate is what it does not like */
     const char *words;
 } alerts[] = {
-    {SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED,
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, true,
      "the hub refused us: this device's certificate is revoked"},
-    {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED,
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, true,
      "the hub refused us: this device's certificate has expired (or a clock is wrong)"},
-    {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, "the hub refused us: certificate unknown"},
-    {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "the hub refused us: bad certificate"},
-    {SSL_R_TLSV1_ALERT_UNKNOWN_CA,
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, true, "the hub refused us: certificate unknown"},
+    {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, true, "the hub refused us: bad certificate"},
+    {SSL_R_TLSV1_ALERT_UNKNOWN_CA, true,
      "the hub refused us: it does not know the CA of this device's certificate"},
-    {SSL_R_TLSV1_ALERT_ACCESS_DENIED, "the hub refused us: access denied"},
-    {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "the hub refused us: it got no certificate"},
-    {SSL_R_TLSV1_ALERT_INTERNAL_ERROR, "the hub refused us: internal error"},
-    {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, "the hub refused us: handshake failure"},
-    {SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "the other side does not speak TLS 1.3"},
-    {SSL_R_WRONG_VERSION_NUMBER, "the other side does not speak TLS"},
+    {SSL_R_TLSV1_ALERT_ACCESS_DENIED, true, "the hub refused us: access denied"},
+    {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, true, "the hub refused us: it got no certificate"},
+    {SSL_R_TLSV1_ALERT_INTERNAL_ERROR, false, "the hub refused us: internal error"},
+    {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, false, "the hub refused us: handshake failure"},
+    {SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, false, "the other side does not speak TLS 1.3"},
+    {SSL_R_WRONG_VERSION_NUMBER, false, "the other side does not speak TLS"},
 };
 
 static void fail_tls(struct fl_link *link, int code)
@@ -124,10 +126,14 @@ static void fail_tls(struct fl_link *link, int code)
         (void)snprintf(why, sizeof why, "the hub's certificate: %s",
                        X509_verify_cert_error_string(verdict));
     for (size_t i = 0; !why[0] && number && i < sizeof alerts / sizeof alerts[0]; i++)
-        if (ERR_GET_LIB(number) == ERR_LIB_SSL && alerts[i].reason == reason)
+        if (ERR_GET_LIB(number) == ERR_LIB_SSL && alerts[i].reason == reason) {
             (void)fl_str_copy(why, sizeof why, alerts[i].words);
-    if (!why[0] && number && ERR_GET_LIB(number) == ERR_LIB_USER && data && *data)
-        (void)fl_str_copy(why, sizeof why, data); /* the TPM's words */
+            link->refused = alerts[i].over_us;
+        }
+    if (!why[0] && number && ERR_GET_LIB(number) == ERR_LIB_USER && data && *data) {
+        (void)fl_str_copy(why, sizeof why, data); /* the TPM's or token's words */
+        link->refused = true;
+    }
     if (!why[0] && number && reason != SSL_R_UNEXPECTED_EOF_WHILE_READING)
         (void)snprintf(why, sizeof why, "TLS: %s", ERR_reason_error_string(number));
     if (!why[0] && code == SSL_ERROR_SYSCALL && errno)
@@ -365,6 +371,7 @@ static void fired(struct fl_timer *timer)
 void fl_link_connect(struct fl_link *link)
 {
     link->state = LINK_WAITING;
+    link->refused = false;
     fl_loop_set_timer(link->loop, &link->timer, 0);
 }
 
@@ -377,6 +384,11 @@ void fl_link_send(struct fl_link *link, struct fl_slice bytes)
         return;
     }
     fl_loop_defer(link->loop, &link->flush);
+}
+
+bool fl_link_was_refused(const struct fl_link *link)
+{
+    return link->refused;
 }
 
 size_t fl_link_unsent(const struct fl_link *link)

@@ -49,6 +49,9 @@ void fl_link_free(struct fl_link *link); /* NULL is harmless */
 void fl_link_connect(struct fl_link *link);
 /* Queues bytes; written at the end of the round. */
 void fl_link_send(struct fl_link *link, struct fl_slice bytes);
+/* Did the last connection fail by our certificate (an alert of the hub) or our key (it does not
+ * sign)? */
+bool fl_link_was_refused(const struct fl_link *link);
 size_t fl_link_unsent(const struct fl_link *link);
 /* Without calling `down`; what is queued is offered to the socket once. Harmless when closed. */
 void fl_link_close(struct fl_link *link);

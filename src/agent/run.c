@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/run.h"
+#include "agent/run_parts.h"
 
-#include "agent/folder.h"
-#include "agent/key.h"
-#include "agent/link.h"
-#include "agent/uplink.h"
 #include "base/log.h"
 #include "io/clock.h"
 
@@ -13,29 +9,6 @@
 
 enum {
     PROGRESS_MS = 10000, /* how often a change in the counts is told */
-};
-
-struct run {
-    const struct fl_run_options *options;
-    struct fl_loop *loop;
-    struct fl_folder folder;
-    struct fl_self identity;
-    struct fl_agent_key key;
-    struct fl_outbox *outbox;
-    struct fl_uplink *uplink;
-    struct fl_link *link;
-    struct fl_sensor *sensors[FL_LIMIT_AGENT_SENSORS];
-    size_t sensors_left;
-    uint64_t readings;
-    struct fl_timer retry;
-    struct fl_timer tick;
-    struct fl_timer progress;
-    struct fl_uplink_counts told;
-    unsigned failures; /* connections in a row that came to nothing */
-    bool open_told;
-    bool resumed;
-    bool ending;
-    bool outbox_failed; /* said once until it works again */
 };
 
 /* --- The connection ----------------------------------------------------------------------------
@@ -62,16 +35,22 @@ static void move_output(struct run *r)
     }
 }
 
-static void finish_if_done(struct run *r)
+void fl_run_end(struct run *r, enum fl_error error, const char *why)
 {
-    if (r->sensors_left || r->ending || !fl_uplink_is_empty(r->uplink))
-        return;
     r->ending = true;
+    r->error = fl_fail(&r->why, error, "%s", why);
     if (fl_uplink_is_open(r->uplink)) {
         fl_uplink_stop(r->uplink, fl_loop_now(r->loop));
         move_output(r);
     }
     fl_loop_stop(r->loop);
+}
+
+static void finish_if_done(struct run *r)
+{
+    if (r->sensors_left || r->ending || r->options->renew || !fl_uplink_is_empty(r->uplink))
+        return;
+    fl_run_end(r, FL_OK, "");
 }
 
 static void after_event(struct run *r)
@@ -82,24 +61,36 @@ static void after_event(struct run *r)
                r->identity.device, r->identity.host, r->identity.mqtt_port,
                r->resumed ? " (resumed)" : "",
                (unsigned long long)fl_uplink_count(r->uplink).waiting);
+        fl_run_renew_opened(r);
     }
     move_output(r);
     set_tick(r);
     finish_if_done(r);
 }
 
-static void disconnected(struct run *r, const char *why)
+/* A TPM serves one at a time. */
+static void release_keys(struct run *r)
+{
+    fl_agent_key_release(&r->key);
+    fl_agent_key_release(&r->renewal.next_key);
+}
+
+static void disconnected(struct run *r, bool refused, const char *why)
 {
     uint32_t random = 0;
     fl_time_t wait = 0;
     char text[FL_TIME_TEXT_MAX];
 
     fl_uplink_lost(r->uplink);
-    fl_tpm_release(r->key.tpm);
+    release_keys(r);
     fl_loop_stop_timer(r->loop, &r->tick);
     if (r->ending)
         return;
+    if (!r->open_told)
+        fl_run_renew_failed(r, refused, why);
     r->open_told = false;
+    if (r->ending)
+        return;
     fl_random_system()->fill(fl_random_system()->self, &random, sizeof random);
     wait = fl_uplink_backoff(r->failures++, random);
     fl_log(FL_LOG_WARN, "link", "%s; next attempt in %s", why, fl_duration_format(wait, text));
@@ -111,11 +102,11 @@ static void link_up(void *self, bool resumed)
     struct run *r = self;
     struct fl_context ctx = {0};
 
-    fl_tpm_release(r->key.tpm);
+    release_keys(r);
     r->resumed = resumed;
     if (fl_uplink_start(r->uplink, fl_loop_now(r->loop), &ctx) != FL_OK) {
         fl_link_close(r->link);
-        disconnected(r, ctx.text);
+        disconnected(r, false, ctx.text);
         return;
     }
     after_event(r);
@@ -130,7 +121,8 @@ static void link_received(void *self, struct fl_slice bytes)
     if (fl_uplink_receive(r->uplink, bytes, fl_loop_now(r->loop), &ctx) != FL_OK) {
         move_output(r);
         fl_link_close(r->link);
-        disconnected(r, ctx.text);
+        /* Before CONNACK: it is us that the hub does not want. */
+        disconnected(r, !r->open_told, ctx.text);
         return;
     }
     /* A connection is a success when the hub has taken something over it. */
@@ -149,14 +141,36 @@ static void link_drained(void *self)
 
 static void link_down(void *self, const char *why)
 {
-    disconnected(self, why);
+    struct run *r = self;
+
+    disconnected(r, fl_link_was_refused(r->link), why);
 }
 
 static void retry_fired(struct fl_timer *timer)
 {
     struct run *r = fl_container_of(timer, struct run, retry);
+    struct fl_context ctx = {0};
 
+    if (r->renewal.linked_next != r->renewal.try_next && fl_run_open_link(r, &ctx) != FL_OK) {
+        disconnected(r, true, ctx.text);
+        return;
+    }
     fl_link_connect(r->link);
+}
+
+void fl_run_reconnect(struct run *r)
+{
+    if (fl_uplink_is_open(r->uplink)) {
+        fl_uplink_stop(r->uplink, fl_loop_now(r->loop));
+        move_output(r);
+    }
+    fl_link_close(r->link);
+    fl_uplink_lost(r->uplink);
+    release_keys(r);
+    fl_loop_stop_timer(r->loop, &r->tick);
+    r->open_told = false;
+    r->failures = 0;
+    fl_loop_set_timer(r->loop, &r->retry, 0);
 }
 
 static void tick_fired(struct fl_timer *timer)
@@ -166,7 +180,7 @@ static void tick_fired(struct fl_timer *timer)
 
     if (fl_uplink_tick(r->uplink, fl_loop_now(r->loop), &ctx) != FL_OK) {
         fl_link_close(r->link);
-        disconnected(r, ctx.text);
+        disconnected(r, false, ctx.text);
         return;
     }
     after_event(r);
@@ -250,14 +264,13 @@ static void caught(void *self, int number)
 {
     struct run *r = self;
 
+    if (number == SIGUSR1) {
+        fl_run_renew_hurry(r);
+        return;
+    }
     fl_log(FL_LOG_INFO, "agent", "%s: ending; what is waiting is sent at the next start",
            number == SIGINT ? "interrupted" : "told to end");
-    r->ending = true;
-    if (fl_uplink_is_open(r->uplink)) {
-        fl_uplink_stop(r->uplink, fl_loop_now(r->loop));
-        move_output(r);
-    }
-    fl_loop_stop(r->loop);
+    fl_run_end(r, FL_OK, "");
 }
 
 /* --- Start and end -----------------------------------------------------------------------------
@@ -281,26 +294,35 @@ static enum fl_error open_sensors(struct run *r, struct fl_context *ctx)
     return error;
 }
 
-static enum fl_error open_link(struct run *r, struct fl_context *ctx)
+enum fl_error fl_run_open_link(struct run *r, struct fl_context *ctx)
 {
-    const struct fl_link_options options = {.host = r->identity.host,
-                                            .port = r->identity.mqtt_port,
-                                            .ca_pem = fl_buffer_slice(&r->identity.ca_pem),
-                                            .cert_pem = fl_buffer_slice(&r->identity.cert_pem),
-                                            .chain_pem = fl_buffer_slice(&r->identity.chain_pem),
-                                            .key = r->key.key};
+    bool next = r->renewal.try_next;
+    const struct fl_self *identity = next ? &r->renewal.next : &r->identity;
+    const struct fl_link_options options = {.host = identity->host,
+                                            .port = identity->mqtt_port,
+                                            .ca_pem = fl_buffer_slice(&identity->ca_pem),
+                                            .cert_pem = fl_buffer_slice(&identity->cert_pem),
+                                            .chain_pem = fl_buffer_slice(&identity->chain_pem),
+                                            .key = next ? r->renewal.next_key.key : r->key.key};
     const struct fl_link_handler handler = {.up = link_up,
                                             .received = link_received,
                                             .drained = link_drained,
                                             .down = link_down,
                                             .self = r};
+    struct fl_link *made = NULL;
+    enum fl_error error = fl_link_create(r->loop, &options, &handler, &made, ctx);
 
-    return fl_link_create(r->loop, &options, &handler, &r->link, ctx);
+    if (error)
+        return error;
+    fl_link_free(r->link);
+    r->link = made;
+    r->renewal.linked_next = next;
+    return FL_OK;
 }
 
 static enum fl_error open_all(struct run *r, struct fl_context *ctx)
 {
-    static const int signals[] = {SIGTERM, SIGINT};
+    static const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
     enum fl_error error = fl_folder_open(r->options->dir, false, &r->folder, ctx);
 
     if (!error)
@@ -308,7 +330,7 @@ static enum fl_error open_all(struct run *r, struct fl_context *ctx)
     if (error)
         return fl_fail_in(ctx, error, "%s", r->options->dir);
     error = fl_agent_key_load(&r->identity, &r->key, ctx);
-    fl_tpm_release(r->key.tpm);
+    fl_agent_key_release(&r->key);
     if (!error)
         error = fl_outbox_open(&r->folder.outbox, NULL, &r->outbox, ctx);
     if (!error)
@@ -316,9 +338,11 @@ static enum fl_error open_all(struct run *r, struct fl_context *ctx)
     if (!error)
         error = fl_loop_create(&r->loop, ctx);
     if (!error)
-        error = fl_loop_signals(r->loop, signals, 2, caught, r, ctx);
+        error = fl_loop_signals(r->loop, signals, 3, caught, r, ctx);
     if (!error)
-        error = open_link(r, ctx);
+        error = fl_run_open_link(r, ctx);
+    if (!error)
+        error = fl_run_renew_start(r, ctx);
     if (!error)
         error = open_sensors(r, ctx);
     return error;
@@ -331,6 +355,7 @@ static void close_all(struct run *r)
     if (r->link)
         fl_link_close(r->link);
     fl_link_free(r->link);
+    fl_run_renew_close(r);
     if (r->loop)
         fl_loop_free(r->loop);
     fl_uplink_free(r->uplink);
@@ -352,12 +377,15 @@ enum fl_error fl_run(const struct fl_run_options *options, struct fl_context *ct
     (void)signal(SIGPIPE, SIG_IGN);
     error = open_all(&r, ctx);
     if (!error) {
+        fl_folder_announce(&r.folder);
         fl_log(FL_LOG_INFO, "agent", "%s: %zu sensors, %llu readings from before are waiting",
                r.identity.device, r.sensors_left,
                (unsigned long long)fl_uplink_count(r.uplink).waiting);
         fl_loop_set_timer(r.loop, &r.progress, PROGRESS_MS);
-        fl_link_connect(r.link);
+        fl_loop_set_timer(r.loop, &r.retry, 0);
         error = fl_loop_run(r.loop, ctx);
+        if (!error && r.error)
+            error = fl_fail(ctx, r.error, "%s", r.why.text);
         tell_counts(&r, "at the end");
     }
     close_all(&r);

@@ -32,6 +32,10 @@ enum {
     FL_LIMIT_CERT = 16 * 1024,
     FL_LIMIT_CHAIN = 64 * 1024,
     FL_LIMIT_TOKEN_TEXT = 1024,
+    FL_LIMIT_PKCS11_URI = 1024,
+    FL_LIMIT_RENEW_PERCENT = 70, /* of a certificate's life; the window after it is a third of it */
+    FL_LIMIT_RENEW_EXPIRED_MIN_S = 3600, /* after the end of a certificate */
+    FL_LIMIT_RENEW_EXPIRED_MAX_S = 90 * 86400,
     FL_LIMIT_DEVICE_CERTS = 4, /* live credentials of one device: old and new during renewal */
 
     /* Between processes (codec/msg) */

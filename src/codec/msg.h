@@ -61,7 +61,8 @@ enum fl_msg_from {
     F(str, profile, FL_NAME_MAX)                                                                   \
     F(u8, may_connect, 0)           /* the posture's verdict */                                    \
     F(str, reason, FL_LIMIT_REASON) /* why not, for the log and the wire */                        \
-    F(str, credentials, 512) /* serials in hex that may authenticate it, separated by one space */
+    F(str, credentials, 512) /* serials in hex that may authenticate it, separated by one space */ \
+    F(str, renewable, FL_LIMIT_SERIAL_HEX) /* an ended certificate that may be renewed, no more */
 #define FL_MSG_DEVICE_GONE(F) F(u64, seq, 0) F(str, id, FL_NAME_MAX)
 #define FL_MSG_SNAPSHOT_END(F) F(u64, devices, 0)
 #define FL_MSG_APPLIED(F) F(u64, seq, 0) F(u32, sessions_closed, 0) F(u32, resumptions_dropped, 0)

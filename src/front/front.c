@@ -85,16 +85,32 @@ static void on_refused_peer(void *self, const char *peer, const struct fl_cert_i
     fl_workers_refused(f->workers, &session);
 }
 
-static int judge(void *self, const struct fl_cert_info *info, bool tls12, struct fl_context *ctx)
+static int judge_tls12(const struct fl_front *f, int verdict, const struct fl_cert_info *info,
+                       bool tls12, struct fl_context *ctx)
 {
-    const struct fl_front *f = self;
-    int verdict = fl_roster_judge(&f->roster, info, fl_clock_now(f->clock), ctx);
-
     if (verdict != X509_V_OK || !tls12 ||
         fl_roster_allows_tls12(&f->roster, fl_slice_str(info->name)))
         return verdict;
     (void)fl_fail(ctx, FL_EDENIED, "its profile does not allow TLS 1.2");
     return X509_V_ERR_APPLICATION_VERIFICATION; /* alert handshake_failure */
+}
+
+static int judge(void *self, const struct fl_cert_info *info, bool tls12, struct fl_context *ctx)
+{
+    const struct fl_front *f = self;
+    int verdict = fl_roster_judge(&f->roster, info, fl_clock_now(f->clock), ctx);
+
+    return judge_tls12(f, verdict, info, tls12, ctx);
+}
+
+/* Where certificates are renewed, one that has ended may come in when the hub says so. */
+static int judge_ended(void *self, const struct fl_cert_info *info, bool tls12,
+                       struct fl_context *ctx)
+{
+    const struct fl_front *f = self;
+    int verdict = fl_roster_judge_ended(&f->roster, info, fl_clock_now(f->clock), ctx);
+
+    return judge_tls12(f, verdict, info, tls12, ctx);
 }
 
 /* --- serving --- */
@@ -424,7 +440,8 @@ static enum fl_error make_tls(struct fl_front *f, const char *name, const char *
         .name = name,
         .alpn = alpn,
         .certificate_required = required,
-        .host = {.judge = judge, .refused = on_refused_peer, .self = f}};
+        .judges_ended = !required,
+        .host = {.judge = required ? judge : judge_ended, .refused = on_refused_peer, .self = f}};
 
     return fl_tls_create(&config, tls, ctx);
 }

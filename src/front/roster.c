@@ -17,6 +17,7 @@ struct device {
     struct fl_slice profile;
     struct fl_slice reason;
     struct fl_slice credentials; /* serials separated by one space */
+    struct fl_slice renewable;   /* one serial or empty */
     bool may_connect;
     char text[];
 };
@@ -94,7 +95,8 @@ static struct fl_slice keep(char **at, struct fl_slice text)
 
 static bool is_same(const struct device *a, const struct device *b)
 {
-    return a->may_connect == b->may_connect && fl_slice_equal(a->credentials, b->credentials);
+    return a->may_connect == b->may_connect && fl_slice_equal(a->credentials, b->credentials) &&
+           fl_slice_equal(a->renewable, b->renewable);
 }
 
 enum fl_error fl_roster_device(struct fl_roster *roster, const struct fl_msg_device *msg,
@@ -112,7 +114,7 @@ enum fl_error fl_roster_device(struct fl_roster *roster, const struct fl_msg_dev
     if (!old && roster->devices.count >= FL_LIMIT_DEVICES)
         return fl_fail(ctx, FL_ELIMIT, "roster: more than %d devices", FL_LIMIT_DEVICES);
     d = calloc(1, sizeof *d + msg->id.size + msg->profile.size + msg->reason.size +
-                      msg->credentials.size);
+                      msg->credentials.size + msg->renewable.size);
     if (!d)
         return fl_fail(ctx, FL_ENOMEM, "roster: out of memory");
     at = d->text;
@@ -120,6 +122,7 @@ enum fl_error fl_roster_device(struct fl_roster *roster, const struct fl_msg_dev
     d->profile = keep(&at, msg->profile);
     d->reason = keep(&at, msg->reason);
     d->credentials = keep(&at, msg->credentials);
+    d->renewable = keep(&at, msg->renewable);
     d->may_connect = msg->may_connect == 1;
     d->snapshot = roster->snapshot;
     *change = old && is_same(old, d) ? FL_ROSTER_SAME : FL_ROSTER_CHANGED;
@@ -214,6 +217,19 @@ int fl_roster_judge(const struct fl_roster *roster, const struct fl_cert_info *i
         return X509_V_ERR_CERT_NOT_YET_VALID;
     }
     return X509_V_OK;
+}
+
+int fl_roster_judge_ended(const struct fl_roster *roster, const struct fl_cert_info *info,
+                          fl_time_t now, struct fl_context *ctx)
+{
+    const struct device *d = find_device(roster, fl_slice_str(info->name));
+
+    if (now < info->not_after)
+        return fl_roster_judge(roster, info, now, ctx);
+    if (d && d->renewable.size && fl_slice_is(d->renewable, info->serial))
+        return X509_V_OK;
+    (void)fl_fail(ctx, FL_EEXPIRED, "its certificate has expired");
+    return X509_V_ERR_CERT_HAS_EXPIRED;
 }
 
 bool fl_roster_knows(const struct fl_roster *roster, struct fl_slice device)

@@ -46,6 +46,10 @@ void fl_roster_snapshot_end(struct fl_roster *roster,
  * TLS alert, with words. `now` is UTC. */
 int fl_roster_judge(const struct fl_roster *roster, const struct fl_cert_info *info, fl_time_t now,
                     struct fl_context *ctx);
+/* The same where a certificate that has ended may ask for the next one: that which the hub has
+ * named as renewable comes in. */
+int fl_roster_judge_ended(const struct fl_roster *roster, const struct fl_cert_info *info,
+                          fl_time_t now, struct fl_context *ctx);
 
 bool fl_roster_knows(const struct fl_roster *roster, struct fl_slice device);
 /* True if the device's profile allows it TLS 1.2; whether it may connect is not asked. */

@@ -27,6 +27,8 @@ static const struct fl_conf_rule rules[] = {
     {"durability", 1, 1, FL_CONF_NO_BLOCK, false, false, "durability os|disk"},
     {"log-size", 1, 1, FL_CONF_NO_BLOCK, false, false, "log-size MEBIBYTES"},
     {"log-format", 1, 1, FL_CONF_NO_BLOCK, false, false, "log-format text|json"},
+    {"renew-expired", 1, 1, FL_CONF_NO_BLOCK, false, false,
+     "renew-expired off  or  renew-expired DURATION, for example 7d"},
     {NULL, 0, 0, FL_CONF_NO_BLOCK, false, false, NULL},
 };
 
@@ -184,6 +186,20 @@ static enum fl_error read_log_format(const struct fl_conf *conf, const struct fl
     return FL_OK;
 }
 
+static enum fl_error read_renewal(const struct fl_conf *conf, const struct fl_conf_node *node,
+                                  struct fl_hub_config *config, struct fl_context *ctx)
+{
+    enum fl_error error = FL_OK;
+
+    if (!node || fl_slice_is(node->words[1].text, "off"))
+        return FL_OK;
+    error = fl_conf_duration(conf, node, 1, &config->renew_expired_ms, ctx);
+    if (!error && (config->renew_expired_ms < FL_LIMIT_RENEW_EXPIRED_MIN_S * (fl_time_t)1000 ||
+                   config->renew_expired_ms > FL_LIMIT_RENEW_EXPIRED_MAX_S * (fl_time_t)1000))
+        error = fl_conf_fail(conf, node, 1, ctx, "write off, or a duration from 1h to 90d");
+    return error;
+}
+
 /* Two listeners cannot share an address and a port. */
 static enum fl_error check_ports(const struct fl_conf *conf, const struct fl_hub_config *config,
                                  struct fl_context *ctx)
@@ -226,6 +242,8 @@ enum fl_error fl_hub_config_parse(struct fl_slice text, const char *name,
         error = read_broker(&conf, config, ctx);
     if (error == FL_OK)
         error = read_log_format(&conf, fl_conf_find(conf.root, "log-format"), config, ctx);
+    if (error == FL_OK)
+        error = read_renewal(&conf, fl_conf_find(conf.root, "renew-expired"), config, ctx);
     if (error == FL_OK)
         error = check_ports(&conf, config, ctx);
     fl_conf_free(&conf);

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "base/time.h"
 
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct fl_hub_config {
     bool durable_os;    /* acknowledge what the kernel has, not only what the disk has */
     uint64_t log_bytes; /* of the broker's log, at most */
     enum fl_log_format log_format;
+    fl_time_t renew_expired_ms; /* how long after its end a certificate may be renewed; 0: not */
 };
 
 /* `name` is the file's name for messages. */

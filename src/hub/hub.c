@@ -30,6 +30,7 @@ void fl_hub_init(struct fl_hub *hub, struct fl_store store, const struct fl_cloc
                            .front_key = FL_BUFFER(32),
                            .batches = FL_BUFFER(FL_LIMIT_BATCHES)};
     fl_enrolment_init(&hub->enrolment);
+    hub->enrolment.renew_expired_ms = config->renew_expired_ms;
     fl_list_init(&hub->signs);
     fl_list_init(&hub->waits);
     fl_list_init(&hub->verifies);
@@ -182,6 +183,9 @@ bool fl_hub_push_device(struct fl_hub *hub, const struct fl_device *device, uint
     msg.as.device.may_connect = posture.may_connect ? 1 : 0;
     msg.as.device.reason = fl_slice_str(posture.reason);
     msg.as.device.credentials = fl_slice_str(posture.serials);
+    if (posture.has_credential &&
+        fl_enrolment_renews_ended(&hub->enrolment, device, &posture.credential, fl_hub_now(hub)))
+        msg.as.device.renewable = fl_slice_str(posture.credential.serial);
     return hub->host.to_front(hub->host.self, &msg);
 }
 

@@ -50,6 +50,7 @@ struct fl_hub_sign {
     bool renewal;
     uint64_t front_request;
     char device[FL_NAME_MAX + 1];
+    char serial[FL_LIMIT_SERIAL_HEX]; /* renewal: of the certificate that asked */
     char peer[FL_LIMIT_ADDRESS + 1];
 };
 
@@ -199,6 +200,7 @@ void fl_hub_take_usage(const struct fl_msg_usage *msg, struct fl_usage *usage, b
 void fl_hub_enrol(struct fl_hub *hub, const struct fl_msg_enrol *request);
 void fl_hub_server_csr(struct fl_hub *hub, const struct fl_msg_server_csr *request);
 void fl_hub_sign_result(struct fl_hub *hub, const struct fl_msg_sign_result *result);
+void fl_hub_connected_with(struct fl_hub *hub, const struct fl_msg_session *event);
 void fl_hub_tick_signs(struct fl_hub *hub, bool signer_gone);
 void fl_hub_orphan_signs(struct fl_hub *hub);
 

@@ -71,10 +71,12 @@ static void session_event(struct fl_hub *hub, const struct fl_msg_session *event
     session = fl_session_get(&hub->sessions, event->device);
     if (!session)
         return;
-    if (fl_slice_is(event->event, "connected"))
+    if (fl_slice_is(event->event, "connected")) {
         fl_session_connected(&hub->sessions, session, event->peer, event->at);
-    else if (fl_slice_is(event->event, "disconnected"))
+        fl_hub_connected_with(hub, event);
+    } else if (fl_slice_is(event->event, "disconnected")) {
         fl_session_disconnected(&hub->sessions, session, event->at);
+    }
     fl_log_device(FL_LOG_DEBUG, TAG, fl_slice_str(session->device), "%.*s",
                   FL_SLICE_ARGS(event->event));
 }

@@ -144,6 +144,7 @@ void fl_hub_enrol(struct fl_hub *hub, const struct fl_msg_enrol *request)
     sign->front_request = request->request;
     (void)fl_str_copy(sign->device, sizeof sign->device, device.id);
     (void)fl_str_copy_slice(sign->peer, sizeof sign->peer, request->peer);
+    (void)fl_str_copy_slice(sign->serial, sizeof sign->serial, request->serial);
     if (!ask_signer(hub, sign, sign->device, life_of(hub, &device), request->csr))
         conclude(hub, sign, &away);
 }
@@ -197,8 +198,8 @@ static enum fl_error record_credential(struct fl_hub *hub, const struct fl_hub_s
 
     if (error != FL_OK)
         return error;
-    error = fl_enrolment_finish(&hub->store, sign->renewal, c, sign->peer, fl_hub_now(hub), device,
-                                ctx);
+    error = fl_enrolment_finish(&hub->store, sign->renewal ? sign->serial : NULL, c, sign->peer,
+                                fl_hub_now(hub), device, ctx);
     return fl_store_end(&hub->store, error, ctx);
 }
 
@@ -227,6 +228,38 @@ static void device_issued(struct fl_hub *hub, struct fl_hub_sign *sign,
         (void)fl_hub_push_device(hub, &device, ++hub->last_seq);
     }
     conclude(hub, sign, &v);
+}
+
+/* The first connection with a renewed certificate ends the ones before it. */
+void fl_hub_connected_with(struct fl_hub *hub, const struct fl_msg_session *event)
+{
+    char serial[FL_LIMIT_SERIAL_HEX];
+    char peer[FL_LIMIT_ADDRESS + 1];
+    struct fl_device device = {0};
+    struct fl_context ctx = {0};
+    enum fl_error error = FL_OK;
+
+    (void)fl_str_copy_slice(serial, sizeof serial, event->serial);
+    (void)fl_str_copy_slice(peer, sizeof peer, event->peer);
+    /* Nearly always there is one certificate and nothing to do. */
+    if (fl_registry_get(&hub->store, event->device, &device, NULL) != FL_OK ||
+        device.serial_count < 2 || strcmp(device.serials[0], serial) == 0)
+        return;
+    error = fl_store_begin(&hub->store, &ctx);
+    if (error == FL_OK) {
+        error = fl_enrolment_connected(&hub->store, serial, peer, fl_hub_now(hub), &device, &ctx);
+        error = fl_store_end(&hub->store, error, &ctx);
+    }
+    if (error == FL_ENOTFOUND)
+        return;
+    if (error != FL_OK) {
+        fl_log(FL_LOG_ERROR, TAG, "%s: the certificates before %s cannot be retired: %s", device.id,
+               serial, ctx.text);
+        return;
+    }
+    fl_log_device(FL_LOG_INFO, TAG, fl_slice_str(device.id),
+                  "connected with certificate %s; those before it are retired", serial);
+    (void)fl_hub_push_device(hub, &device, ++hub->last_seq);
 }
 
 void fl_hub_sign_result(struct fl_hub *hub, const struct fl_msg_sign_result *result)

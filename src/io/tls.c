@@ -32,6 +32,7 @@ struct peer {
     bool known;       /* info is of a certificate of ours */
     bool refused;
     bool passed;
+    bool ended;  /* passed, though its certificate had ended */
     char *words; /* why it was refused; may be NULL */
 };
 
@@ -126,6 +127,13 @@ static int on_verify(int ok, X509_STORE_CTX *store)
     int verdict = X509_STORE_CTX_get_error(store);
     X509 *leaf = X509_STORE_CTX_get0_cert(store);
 
+    /* Only the end of the client's own certificate; its signature is verified by now. What the host
+     * thinks of it is asked next: OpenSSL calls again. */
+    if (!ok && verdict == X509_V_ERR_CERT_HAS_EXPIRED &&
+        X509_STORE_CTX_get_error_depth(store) == 0 && tls_of(ssl)->config.judges_ended) {
+        X509_STORE_CTX_set_error(store, X509_V_OK);
+        return 1;
+    }
     if (!ok) {
         peer->known = leaf && fl_cert_read_x509(leaf, &peer->info, NULL) == FL_OK &&
                       verdict == X509_V_ERR_CERT_HAS_EXPIRED;
@@ -178,6 +186,11 @@ static void drop_rest(SSL *ssl)
         drop_key(key);
 }
 
+static bool has_ended(const struct fl_cert_info *info)
+{
+    return fl_clock_now(fl_clock_system()) >= info->not_after;
+}
+
 enum fl_error fl_tls_judge(SSL *ssl, const char *peer_name, struct fl_context *ctx)
 {
     struct fl_tls *tls = tls_of(ssl);
@@ -204,6 +217,7 @@ enum fl_error fl_tls_judge(SSL *ssl, const char *peer_name, struct fl_context *c
     }
     drop_rest(ssl);
     peer->passed = true;
+    peer->ended = has_ended(&peer->info);
     return FL_OK;
 }
 
@@ -227,7 +241,14 @@ const struct fl_cert_info *fl_tls_peer(const SSL *ssl)
 {
     const struct peer *peer = ssl ? peer_of(ssl) : NULL;
 
-    return peer && peer->passed ? &peer->info : NULL;
+    return peer && peer->passed && !peer->ended ? &peer->info : NULL;
+}
+
+const struct fl_cert_info *fl_tls_ended_peer(const SSL *ssl)
+{
+    const struct peer *peer = ssl ? peer_of(ssl) : NULL;
+
+    return peer && peer->passed && peer->ended ? &peer->info : NULL;
 }
 
 void fl_tls_forget_peer(SSL *ssl)
@@ -248,7 +269,7 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
 
     /* Who showed no certificate gains nothing from resuming and costs us memory. That something is
      * known of the peer is not enough: it may be from a session that was not resumed after all. */
-    if (!peer || peer->refused || !peer->known ||
+    if (!peer || peer->refused || !peer->known || has_ended(&peer->info) ||
         (SSL_session_reused(ssl) != 1 && !SSL_SESSION_get0_peer(session)))
         return 0;
     (void)!fl_tls_sessions_add(&tls_of(ssl)->sessions, session, &peer->info);

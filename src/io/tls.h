@@ -34,6 +34,7 @@ struct fl_tls_config {
     const char *name; /* "mqtt": sessions of one name are not resumed at another; at most 32 */
     const char *alpn; /* the one protocol that is agreed to; a client may also not ask */
     bool certificate_required;
+    bool judges_ended; /* the host is asked about device certificates that have ended, too */
     struct fl_tls_host host;
 };
 
@@ -72,6 +73,9 @@ size_t fl_tls_session_count(struct fl_tls *tls);
 
 /* The certificate that this connection was judged by; NULL when it showed none. */
 const struct fl_cert_info *fl_tls_peer(const SSL *ssl);
+/* The same of a certificate that had ended and was let in all the same: fl_tls_peer knows nothing
+ * of it, so that it is good for nothing but what asks for it here. */
+const struct fl_cert_info *fl_tls_ended_peer(const SSL *ssl);
 /* The owner has noted what it needs of the peer: from then on there is none. After the handshake.
  */
 void fl_tls_forget_peer(SSL *ssl);

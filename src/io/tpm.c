@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* EC_KEY_METHOD is how a foreign signer comes under EVP without a provider of its own; OpenSSL 3
- * calls it deprecated and keeps it. */
-#define OPENSSL_SUPPRESS_DEPRECATED
-
 #include "io/tpm.h"
 
 #include "base/list.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "codec/tss2.h"
+#include "io/far_key.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/ec.h>
-#include <openssl/err.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -29,7 +24,6 @@ enum {
     ANSWER_MS = 3000, /* how long an idle TPM may take to say what it is */
     TRIES_MAX = 8,
     WAIT_MS = 20, /* before the second try; doubles */
-    P256_SIZE = 32,
 };
 
 struct fl_tpm {
@@ -43,7 +37,7 @@ struct fl_tpm {
     char failure[512];
 };
 
-/* Behind an EC_KEY; shared by its copies. */
+/* Behind an EVP_PKEY. */
 struct tpm_key {
     struct fl_tpm *tpm;
     struct fl_list node; /* in tpm->keys */
@@ -51,7 +45,6 @@ struct tpm_key {
     TPM2B_PRIVATE private_area;
     ESYS_TR handle;
     uint64_t opened; /* the opening that `handle` belongs to; 0: not loaded */
-    unsigned references;
 };
 
 /* --- Words ------------------------------------------------------------------------------------ */
@@ -492,139 +485,64 @@ static enum fl_error sign_digest(struct tpm_key *key, const TPM2B_DIGEST *digest
 /* --- As an EVP_PKEY ----------------------------------------------------------------------------
  */
 
-static void key_unref(struct tpm_key *key)
+static void key_free(void *self)
 {
-    if (!key || --key->references > 0)
-        return;
+    struct tpm_key *key = self;
+
     unload(key);
     fl_list_remove(&key->node);
     fl_tpm_close(key->tpm);
     free(key);
 }
 
-static void ex_free(void *parent, void *item, CRYPTO_EX_DATA *data, int index, long argl,
-                    void *argp)
+/* A TPM leaves leading zeros out. */
+static bool put_half(uint8_t *to, const TPM2B_ECC_PARAMETER *number)
 {
-    (void)parent, (void)data, (void)index, (void)argl, (void)argp;
-    key_unref(item);
+    if (number->size > FL_P256_SIZE)
+        return false;
+    memcpy(to + FL_P256_SIZE - number->size, number->buffer, number->size);
+    return true;
 }
 
-static int ex_dup(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **item, int index, long argl,
-                  void *argp)
+static enum fl_error sign_far(void *self, const uint8_t *bytes, uint8_t *signature,
+                              struct fl_context *ctx)
 {
-    struct tpm_key *key = *item;
-
-    (void)to, (void)from, (void)index, (void)argl, (void)argp;
-    if (key)
-        key->references++;
-    return 1;
-}
-
-static int ex_index(void)
-{
-    static int index = -1;
-
-    if (index < 0)
-        index = EC_KEY_get_ex_new_index(0, NULL, NULL, ex_dup, ex_free);
-    return index;
-}
-
-static ECDSA_SIG *to_ecdsa(const TPMT_SIGNATURE *signature)
-{
-    const TPMS_SIGNATURE_ECC *ecc = &signature->signature.ecdsa;
-    BIGNUM *r = BN_bin2bn(ecc->signatureR.buffer, ecc->signatureR.size, NULL);
-    BIGNUM *s = BN_bin2bn(ecc->signatureS.buffer, ecc->signatureS.size, NULL);
-    ECDSA_SIG *made = ECDSA_SIG_new();
-
-    if (made && r && s && ECDSA_SIG_set0(made, r, s))
-        return made;
-    ECDSA_SIG_free(made);
-    BN_free(r);
-    BN_free(s);
-    return NULL;
-}
-
-static ECDSA_SIG *sign_for_openssl(const unsigned char *bytes, int size, const BIGNUM *k_inverse,
-                                   const BIGNUM *r, EC_KEY *ec)
-{
-    struct tpm_key *key = EC_KEY_get_ex_data(ec, ex_index());
-    TPM2B_DIGEST digest = {.size = P256_SIZE};
-    TPMT_SIGNATURE *signature = NULL;
-    struct fl_context ctx = {0};
+    struct tpm_key *key = self;
+    TPM2B_DIGEST digest = {.size = FL_P256_SIZE};
+    TPMT_SIGNATURE *made = NULL;
+    const TPMS_SIGNATURE_ECC *ecc = NULL;
     enum fl_error error = FL_OK;
-    ECDSA_SIG *made = NULL;
 
-    (void)k_inverse, (void)r;
-    if (!key)
-        return NULL;
-    if (size == P256_SIZE) {
-        memcpy(digest.buffer, bytes, P256_SIZE);
-        error = sign_digest(key, &digest, &signature, &ctx);
-    } else {
-        error =
-            fl_fail(&ctx, FL_EUNSUPPORTED, "TPM keys sign SHA-256 digests, not %d octets", size);
-    }
-    if (error || !signature) {
-        (void)fl_str_copy(key->tpm->failure, sizeof key->tpm->failure, ctx.text);
-        ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "%s", ctx.text);
-        return NULL;
-    }
-    key->tpm->failure[0] = 0;
-    made = to_ecdsa(signature);
-    Esys_Free(signature);
-    return made;
+    memcpy(digest.buffer, bytes, FL_P256_SIZE);
+    error = sign_digest(key, &digest, &made, ctx);
+    if (error)
+        return error;
+    ecc = &made->signature.ecdsa;
+    if (!put_half(signature, &ecc->signatureR) ||
+        !put_half(signature + FL_P256_SIZE, &ecc->signatureS))
+        error = fl_fail(ctx, FL_ECRYPTO, "TPM %s: its signature is too long", key->tpm->tcti);
+    Esys_Free(made);
+    return error;
 }
 
-static const EC_KEY_METHOD *method(void)
+static void signed_with(void *self, const char *failure)
 {
-    static EC_KEY_METHOD *made;
-    int (*sign)(int, const unsigned char *, int, unsigned char *, unsigned int *, const BIGNUM *,
-                const BIGNUM *, EC_KEY *) = NULL;
+    struct tpm_key *key = self;
 
-    if (made)
-        return made;
-    made = EC_KEY_METHOD_new(EC_KEY_OpenSSL());
-    if (!made)
-        return NULL;
-    EC_KEY_METHOD_get_sign(made, &sign, NULL, NULL);
-    EC_KEY_METHOD_set_sign(made, sign, NULL, sign_for_openssl);
-    return made;
+    (void)fl_str_copy(key->tpm->failure, sizeof key->tpm->failure, failure);
 }
 
-/* Takes a reference to `key` when it succeeds. */
-static EC_KEY *to_ec_key(struct tpm_key *key)
-{
-    const TPMS_ECC_POINT *point = &key->public_area.publicArea.unique.ecc;
-    EC_KEY *ec = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
-    BIGNUM *x = BN_bin2bn(point->x.buffer, point->x.size, NULL);
-    BIGNUM *y = BN_bin2bn(point->y.buffer, point->y.size, NULL);
-    bool made = ec && x && y && method() && EC_KEY_set_method(ec, method()) == 1 &&
-                EC_KEY_set_public_key_affine_coordinates(ec, x, y) == 1 &&
-                EC_KEY_set_ex_data(ec, ex_index(), key) == 1;
-
-    BN_free(x);
-    BN_free(y);
-    if (made) {
-        key->references++;
-        return ec;
-    }
-    EC_KEY_free(ec);
-    return NULL;
-}
-
+/* Owns `key` when it succeeds. */
 static enum fl_error to_evp(struct tpm_key *key, EVP_PKEY **evp, struct fl_context *ctx)
 {
-    EC_KEY *ec = to_ec_key(key);
-    EVP_PKEY *made = EVP_PKEY_new();
+    const TPMS_ECC_POINT *point = &key->public_area.publicArea.unique.ecc;
+    const struct fl_far_signer signer = {
+        .sign = sign_far, .signed_with = signed_with, .free = key_free, .self = key};
 
-    if (ec && made && EVP_PKEY_assign_EC_KEY(made, ec) == 1) {
-        *evp = made;
-        return FL_OK;
-    }
-    EC_KEY_free(ec);
-    EVP_PKEY_free(made);
-    ERR_clear_error();
-    return fl_fail(ctx, FL_ECRYPTO, "TPM key: OpenSSL does not take its public point");
+    return fl_fail_in(ctx,
+                      fl_far_key(&signer, fl_slice(point->x.buffer, point->x.size),
+                                 fl_slice(point->y.buffer, point->y.size), evp, ctx),
+                      "TPM key");
 }
 
 static struct tpm_key *key_new(struct fl_tpm *tpm)
@@ -633,7 +551,6 @@ static struct tpm_key *key_new(struct fl_tpm *tpm)
 
     if (!key)
         return NULL;
-    key->references = 1;
     key->tpm = tpm;
     tpm->references++;
     fl_list_push(&tpm->keys, &key->node);
@@ -708,7 +625,8 @@ enum fl_error fl_tpm_key_create(struct fl_tpm *tpm, struct fl_buffer *pem, EVP_P
         error = to_evp(made, key, ctx);
     Esys_Free(private_area);
     Esys_Free(public_area);
-    key_unref(made);
+    if (error)
+        key_free(made);
     return error;
 }
 
@@ -727,6 +645,7 @@ enum fl_error fl_tpm_key_load(struct fl_tpm *tpm, struct fl_slice pem, EVP_PKEY 
         error = load(made, ctx);
     if (!error)
         error = to_evp(made, key, ctx);
-    key_unref(made);
+    if (error)
+        key_free(made);
     return error;
 }

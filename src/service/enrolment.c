@@ -160,7 +160,17 @@ enum fl_error fl_enrolment_offer(const struct fl_store *store, const struct fl_d
 
 /* --- requests --- */
 
-static enum fl_error check_renewal(const struct fl_store *store,
+bool fl_enrolment_renews_ended(const struct fl_enrolment *e, const struct fl_device *device,
+                               const struct fl_credential *credential, fl_time_t now)
+{
+    return device->state == FL_DEVICE_ACTIVE &&
+           strcmp(credential->serial, device->last_serial) == 0 &&
+           (credential->state == FL_CREDENTIAL_ISSUED ||
+            credential->state == FL_CREDENTIAL_EXPIRED) &&
+           credential->not_after <= now && now - credential->not_after < e->renew_expired_ms;
+}
+
+static enum fl_error check_renewal(const struct fl_enrolment *e, const struct fl_store *store,
                                    const struct fl_enrolment_request *request, fl_time_t now,
                                    const struct fl_device *device, struct fl_context *ctx)
 {
@@ -178,15 +188,18 @@ static enum fl_error check_renewal(const struct fl_store *store,
         return fl_fail(ctx, FL_EAUTH, "that is not a certificate of device %s", device->id);
     if (error != FL_OK)
         return error;
-    if (c.state != FL_CREDENTIAL_ISSUED)
+    if (fl_enrolment_renews_ended(e, device, &c, now))
+        return FL_OK;
+    if (c.state != FL_CREDENTIAL_ISSUED && c.state != FL_CREDENTIAL_EXPIRED)
         return fl_fail(ctx, FL_EDENIED, "its certificate is %s", fl_credential_state_name(c.state));
-    if (c.not_after <= now)
+    if (c.state == FL_CREDENTIAL_EXPIRED || c.not_after <= now)
         return fl_fail(ctx, FL_EEXPIRED, "its certificate has expired: it needs a new token");
     return FL_OK;
 }
 
-static enum fl_error judge(const struct fl_store *store, const struct fl_enrolment_request *request,
-                           fl_time_t now, struct fl_device *device, struct fl_context *ctx)
+static enum fl_error judge(const struct fl_enrolment *e, const struct fl_store *store,
+                           const struct fl_enrolment_request *request, fl_time_t now,
+                           struct fl_device *device, struct fl_context *ctx)
 {
     struct fl_token_record record = {0};
     enum fl_error error = FL_OK;
@@ -205,7 +218,7 @@ static enum fl_error judge(const struct fl_store *store, const struct fl_enrolme
     if (error != FL_OK)
         return fl_fail(ctx, error, "the registry cannot be read");
     if (request->token.size == 0)
-        return check_renewal(store, request, now, device, ctx);
+        return check_renewal(e, store, request, now, device, ctx);
     if (device->state != FL_DEVICE_EXPECTED && device->state != FL_DEVICE_ACTIVE)
         return fl_fail(ctx, FL_EDENIED, "device %s is %s: it may not enrol", device->id,
                        fl_device_state_name(device->state));
@@ -262,7 +275,7 @@ enum fl_error fl_enrolment_begin(struct fl_enrolment *e, const struct fl_store *
         return fl_fail(ctx, FL_EBUSY, "too many failed attempts: try again in %u s",
                        *retry_after_s);
     }
-    error = judge(store, request, now, device, ctx);
+    error = judge(e, store, request, now, device, ctx);
     if (is_their_fault(error)) {
         count_failure(e, by_device, FL_LIMIT_ENROL_FAILURES, now);
         count_failure(e, by_address, FL_LIMIT_ENROL_FAILURES_ADDRESS, now);
@@ -298,11 +311,27 @@ static enum fl_error use_up_token(const struct fl_store *store, const struct fl_
     return error == FL_OK ? fl_token_record_put(store, &record, ctx) : error;
 }
 
-enum fl_error fl_enrolment_finish(const struct fl_store *store, bool renewal,
+/* Without a live certificate only one that has ended by itself renews. */
+static enum fl_error check_renewer(const struct fl_store *store, const struct fl_device *device,
+                                   const char *serial, struct fl_context *ctx)
+{
+    struct fl_credential c = {0};
+    enum fl_error error = FL_OK;
+
+    if (device->serial_count > 0)
+        return FL_OK;
+    error = fl_credential_get(store, serial, &c, ctx);
+    if (error == FL_OK && c.state != FL_CREDENTIAL_EXPIRED)
+        error = fl_fail(ctx, FL_EDENIED, "the certificates of device %s are revoked", device->id);
+    return error;
+}
+
+enum fl_error fl_enrolment_finish(const struct fl_store *store, const char *renewed,
                                   const struct fl_credential *credential, const char *peer,
                                   fl_time_t now, struct fl_device *device, struct fl_context *ctx)
 {
     char who[FL_NAME_MAX + 8];
+    bool renewal = renewed != NULL;
     struct fl_audit_entry entry = {.who = who,
                                    .what = renewal ? "device.renew" : "device.enrol",
                                    .object = credential->device,
@@ -314,8 +343,8 @@ enum fl_error fl_enrolment_finish(const struct fl_store *store, bool renewal,
         (renewal || device->state != FL_DEVICE_EXPECTED))
         error = fl_fail(ctx, FL_EDENIED, "device %s is %s", device->id,
                         fl_device_state_name(device->state));
-    if (error == FL_OK && renewal && device->serial_count == 0)
-        error = fl_fail(ctx, FL_EDENIED, "the certificates of device %s are revoked", device->id);
+    if (error == FL_OK && renewal)
+        error = check_renewer(store, device, renewed, ctx);
     if (error == FL_OK && !renewal)
         error = use_up_token(store, device, ctx);
     if (error == FL_OK && !renewal)
@@ -328,7 +357,7 @@ enum fl_error fl_enrolment_finish(const struct fl_store *store, bool renewal,
         device->reason[0] = '\0';
     }
     if (error == FL_OK)
-        error = fl_registry_attach(store, device, credential, ctx);
+        error = fl_registry_attach(store, device, credential, renewal ? renewed : "", ctx);
     if (error == FL_OK)
         error = fl_registry_put(store, device, ctx);
     if (error != FL_OK)
@@ -336,5 +365,27 @@ enum fl_error fl_enrolment_finish(const struct fl_store *store, bool renewal,
     (void)snprintf(who, sizeof who, "device:%s", device->id);
     entry.detail = json_pack("{s:s, s:s, s:s}", "serial", credential->serial, "key",
                              credential->key, "peer", peer);
+    return fl_audit_append(store, &entry, ctx);
+}
+
+enum fl_error fl_enrolment_connected(const struct fl_store *store, const char *serial,
+                                     const char *peer, fl_time_t now, struct fl_device *device,
+                                     struct fl_context *ctx)
+{
+    char who[FL_NAME_MAX + 8];
+    struct fl_audit_entry entry = {
+        .who = who, .what = "device.supersede", .object = device->id, .at = now};
+    json_t *retired = json_array();
+    enum fl_error error = FL_OK;
+
+    for (size_t i = 0; i < device->serial_count && strcmp(device->serials[i], serial) != 0; i++)
+        (void)json_array_append_new(retired, json_string(device->serials[i]));
+    error = fl_registry_supersede(store, device, serial, ctx);
+    if (error != FL_OK) {
+        json_decref(retired);
+        return error;
+    }
+    (void)snprintf(who, sizeof who, "device:%s", device->id);
+    entry.detail = json_pack("{s:s, s:o, s:s}", "serial", serial, "retired", retired, "peer", peer);
     return fl_audit_append(store, &entry, ctx);
 }

@@ -17,6 +17,7 @@ struct fl_enrolment {
     struct fl_map attempts; /* by "d:" device id and "a:" address */
     struct fl_list oldest;  /* the same, least recently failed first */
     struct fl_map in_flight;
+    fl_time_t renew_expired_ms; /* how long after its end a certificate may be renewed; 0: not */
 };
 
 void fl_enrolment_init(struct fl_enrolment *e);
@@ -38,6 +39,11 @@ struct fl_enrolment_request {
     struct fl_slice peer;   /* address and port */
 };
 
+/* May this certificate, which has ended, be renewed all the same? Only the newest of an active
+ * device, neither held nor revoked, and not long after its end. */
+bool fl_enrolment_renews_ended(const struct fl_enrolment *e, const struct fl_device *device,
+                               const struct fl_credential *credential, fl_time_t now);
+
 /* FL_OK: `device` is in flight until finish or abort. FL_EBUSY: too many failures, or in flight
  * already: `retry_after_s`. FL_EAUTH, FL_EDENIED, FL_EEXPIRED, FL_ESTATE (used), FL_EPARSE with
  * words. Unknown device and wrong token read alike. */
@@ -46,12 +52,17 @@ FL_MUST_USE enum fl_error fl_enrolment_begin(struct fl_enrolment *e, const struc
                                              fl_time_t now, struct fl_device *device,
                                              uint32_t *retry_after_s, struct fl_context *ctx);
 
-/* In a transaction. `renewal`: the old credentials stay; otherwise they are revoked, the token is
- * used up.. */
-FL_MUST_USE enum fl_error fl_enrolment_finish(const struct fl_store *store, bool renewal,
+/* In a transaction. `renewed`: the credential that asked, the old ones stay until the device comes
+ * with the new one; NULL: they are revoked, the token is used up. */
+FL_MUST_USE enum fl_error fl_enrolment_finish(const struct fl_store *store, const char *renewed,
                                               const struct fl_credential *credential,
                                               const char *peer, fl_time_t now,
                                               struct fl_device *device, struct fl_context *ctx);
+/* The device has connected with this credential. When it is newer than others of it, those are
+ * retired, with an audit record; in a transaction. FL_ENOTFOUND: nothing to retire. */
+FL_MUST_USE enum fl_error fl_enrolment_connected(const struct fl_store *store, const char *serial,
+                                                 const char *peer, fl_time_t now,
+                                                 struct fl_device *device, struct fl_context *ctx);
 /* Not in flight any more, whatever came of it. */
 void fl_enrolment_end(struct fl_enrolment *e, struct fl_slice device);
 

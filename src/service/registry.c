@@ -322,29 +322,6 @@ static enum fl_error move_credential(const struct fl_store *store, const char *s
     return fl_credential_put(store, &c, ctx);
 }
 
-enum fl_error fl_registry_attach(const struct fl_store *store, struct fl_device *device,
-                                 const struct fl_credential *credential, struct fl_context *ctx)
-{
-    enum fl_error error = FL_OK;
-
-    if (device->serial_count == FL_LIMIT_DEVICE_CERTS) {
-        error = move_credential(store, device->serials[0], FL_CREDENTIAL_REVOKED,
-                                "replaced by a newer one", ctx);
-        if (error != FL_OK)
-            return error;
-        device->serial_count--;
-        memmove(device->serials[0], device->serials[1],
-                device->serial_count * sizeof device->serials[0]);
-    }
-    (void)fl_str_copy(device->serials[device->serial_count], sizeof device->serials[0],
-                      credential->serial);
-    device->serial_count++;
-    (void)fl_str_copy(device->last_serial, sizeof device->last_serial, credential->serial);
-    error =
-        fl_due_put(store, END_PREFIX, credential->not_after, fl_slice_str(credential->serial), ctx);
-    return error == FL_OK ? fl_credential_put(store, credential, ctx) : error;
-}
-
 static void drop_serial(struct fl_device *device, const char *serial)
 {
     for (size_t i = 0; i < device->serial_count; i++) {
@@ -355,6 +332,57 @@ static void drop_serial(struct fl_device *device, const char *serial)
                 (device->serial_count - i) * sizeof device->serials[0]);
         return;
     }
+}
+
+/* The credential at `i` is live no more. */
+static enum fl_error revoke_one(const struct fl_store *store, struct fl_device *device, size_t i,
+                                const char *reason, struct fl_context *ctx)
+{
+    char serial[FL_LIMIT_SERIAL_HEX];
+    enum fl_error error = FL_OK;
+
+    (void)fl_str_copy(serial, sizeof serial, device->serials[i]);
+    error = move_credential(store, serial, FL_CREDENTIAL_REVOKED, reason, ctx);
+    if (error == FL_OK)
+        drop_serial(device, serial);
+    return error;
+}
+
+enum fl_error fl_registry_attach(const struct fl_store *store, struct fl_device *device,
+                                 const struct fl_credential *credential, const char *by,
+                                 struct fl_context *ctx)
+{
+    enum fl_error error = FL_OK;
+
+    if (device->serial_count == FL_LIMIT_DEVICE_CERTS)
+        error = revoke_one(store, device, strcmp(device->serials[0], by) == 0 ? 1 : 0,
+                           "replaced by a newer one", ctx);
+    if (error != FL_OK)
+        return error;
+    (void)fl_str_copy(device->serials[device->serial_count], sizeof device->serials[0],
+                      credential->serial);
+    device->serial_count++;
+    (void)fl_str_copy(device->last_serial, sizeof device->last_serial, credential->serial);
+    error =
+        fl_due_put(store, END_PREFIX, credential->not_after, fl_slice_str(credential->serial), ctx);
+    return error == FL_OK ? fl_credential_put(store, credential, ctx) : error;
+}
+
+enum fl_error fl_registry_supersede(const struct fl_store *store, struct fl_device *device,
+                                    const char *serial, struct fl_context *ctx)
+{
+    char reason[FL_LIMIT_REASON + 1];
+    size_t older = 0;
+    enum fl_error error = FL_OK;
+
+    while (older < device->serial_count && strcmp(device->serials[older], serial) != 0)
+        older++;
+    if (older == 0 || older == device->serial_count)
+        return FL_ENOTFOUND;
+    (void)snprintf(reason, sizeof reason, "superseded by %s", serial);
+    for (; older > 0 && error == FL_OK; older--)
+        error = revoke_one(store, device, 0, reason, ctx);
+    return error == FL_OK ? fl_registry_put(store, device, ctx) : error;
 }
 
 enum fl_error fl_registry_expire(const struct fl_store *store, fl_time_t now,

@@ -85,11 +85,17 @@ FL_MUST_USE enum fl_error fl_credential_put(const struct fl_store *store,
                                             const struct fl_credential *credential,
                                             struct fl_context *ctx);
 
-/* Gives the device one more live credential; the oldest are revoked beyond FL_LIMIT_DEVICE_CERTS.
- * Writes the credentials; the device is the caller's to put. */
+/* Gives the device one more live credential; beyond FL_LIMIT_DEVICE_CERTS the oldest but `by` is
+ * revoked: the one that asked (empty: none) is the one that surely works. Writes the credentials;
+ * the device is the caller's to put. */
 FL_MUST_USE enum fl_error fl_registry_attach(const struct fl_store *store, struct fl_device *device,
-                                             const struct fl_credential *credential,
+                                             const struct fl_credential *credential, const char *by,
                                              struct fl_context *ctx);
+/* The device has come with this credential: those that are older are retired (revoked, "superseded
+ * by SERIAL"), newer ones stay. FL_ENOTFOUND: there are none older, nothing is written. */
+FL_MUST_USE enum fl_error fl_registry_supersede(const struct fl_store *store,
+                                                struct fl_device *device, const char *serial,
+                                                struct fl_context *ctx);
 /* Moves every live credential to `next`; with revoked or expired they are live no more. */
 FL_MUST_USE enum fl_error fl_registry_move_credentials(const struct fl_store *store,
                                                        struct fl_device *device,

@@ -70,7 +70,7 @@ static void add_device(struct fl_hub *hub)
                               .not_after = INT64_C(1895348800000),
                               .key = "0123456789abcdef"};
 
-    fl_assert(fl_registry_attach(&hub->store, &device, &c, NULL) == FL_OK);
+    fl_assert(fl_registry_attach(&hub->store, &device, &c, "", NULL) == FL_OK);
     fl_assert(fl_registry_put(&hub->store, &device, NULL) == FL_OK);
 }
 

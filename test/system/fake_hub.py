@@ -75,6 +75,8 @@ class FakeHub:
         self.posts = []
         self.stored, self.duplicates, self.errors, self.resumed = {}, 0, [], []
         self.mute, self.reason, self.listener = False, 0, None
+        self.connack = lambda serial: 0  # the reason code for who connects with this certificate; None: no answer
+        self.accepted = []  # serial numbers, in the order of connecting
         self.start_https()
         if mqtt:
             self.start_mqtt()
@@ -101,6 +103,8 @@ class FakeHub:
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
+                if status == 503:
+                    self.send_header("Retry-After", "7")
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -109,8 +113,20 @@ class FakeHub:
 
             def do_POST(self):
                 csr = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path.endswith("/simplereenroll"):
+                    self.reenrol(csr)
+                    return
                 user, _, password = base64.b64decode(self.headers["Authorization"].split()[1]).decode().partition(":")
                 hub.posts.append((self.path, user, password, self.headers["Content-Type"]))
+                if hub.answer:
+                    self.reply(*hub.answer)
+                else:
+                    self.reply(200, "application/pkcs7-mime; smime-type=certs-only", hub.pki.issue(base64.b64decode(csr), user))
+
+            def reenrol(self, csr):
+                """By whoever shows a certificate of ours."""
+                user = dict(pair for rdn in self.connection.getpeercert()["subject"] for pair in rdn)["commonName"]
+                hub.posts.append((self.path, user, None, self.headers["Content-Type"]))
                 if hub.answer:
                     self.reply(*hub.answer)
                 else:
@@ -119,7 +135,10 @@ class FakeHub:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_cert_chain(self.work / "server-chain.pem", self.work / "server.key")
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(self.work / "root.pem")
         self.https = http.server.ThreadingHTTPServer(("127.0.0.1", self.https_port), Handler)
+        self.https.handle_error = lambda *_: None  # agents are killed and hubs not believed
         self.https.socket = context.wrap_socket(self.https.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.https.serve_forever, daemon=True).start()
 
@@ -200,7 +219,13 @@ class FakeHub:
             need(at + size)
             kind, body, inbox = inbox[0], inbox[at:at + size], inbox[at + size:]
             if kind >> 4 == 1:
-                tls.sendall(b"\x20\x03\x00\x00\x00")
+                serial = tls.getpeercert()["serialNumber"].lower()
+                reason = self.connack(serial)
+                if reason is None:
+                    return
+                if reason == 0:
+                    self.accepted.append(serial)
+                tls.sendall(b"\x20\x03\x00" + bytes([reason]) + b"\x00")
             elif kind >> 4 == 3:
                 self.publish(tls, body)
             elif kind >> 4 == 12:

@@ -98,6 +98,79 @@ static void a_kill_leaves_the_old_identity_or_the_new_one(void **state)
     an_identity_is_replaced_whole_or_not_at_all(FL_TWIN_KILL, false);
 }
 
+/* At each moment the present identity is whole, and the next one whole or not there. */
+static void a_renewal_is_kept_whole_or_not_at_all(enum fl_files_twin_crash kind, bool promote,
+                                                  bool after_another)
+{
+    bool crashed = true;
+    size_t seen[3] = {0}; /* neither, the next, promoted */
+
+    for (uint64_t step = 1; crashed; step++) {
+        struct fl_files_twin *twin = fl_files_twin_new(step);
+        struct fl_files files = fl_files_twin_files(twin);
+        struct fl_self old = {0};
+        struct fl_self fresh = {0};
+        struct fl_self read = {0};
+        struct fl_self next = {0};
+        struct fl_context ctx = {0};
+        enum fl_error done = FL_OK;
+        enum fl_error loaded = FL_OK;
+
+        fill(&old, "old");
+        fill(&fresh, "new");
+        fl_self_init(&read);
+        fl_self_init(&next);
+        assert_ok(fl_self_save(&files, &old, &ctx));
+        if (after_another)
+            assert_ok(fl_self_next_save(&files, &old, &ctx));
+        if (promote)
+            assert_ok(fl_self_next_save(&files, &fresh, &ctx));
+        fl_files_twin_crash_at(twin, step);
+        done = promote ? fl_self_next_promote(&files, &fresh, &ctx)
+                       : fl_self_next_save(&files, &fresh, &ctx);
+        crashed = done != FL_OK;
+        fl_files_twin_restart(twin, kind);
+        assert_ok(fl_self_load(&files, &read, &ctx));
+        assert_string_equal(read.host, "old"); /* agent.conf is not touched */
+        loaded = fl_self_next_load(&files, &next, &ctx);
+        assert_true(loaded == FL_OK || loaded == FL_ENOTFOUND);
+        if (loaded == FL_OK) {
+            const char *mark =
+                memcmp(fl_buffer_slice(&next.key_pem).data, "new", 3) == 0 ? "new" : "old";
+            assert_true(after_another || strcmp(mark, "new") == 0);
+            (void)fl_str_copy(next.host, sizeof next.host, mark);
+            check_whole(&next);
+        }
+        (void)fl_str_copy(read.host, sizeof read.host,
+                          memcmp(fl_buffer_slice(&read.key_pem).data, "new", 3) == 0 ? "new"
+                                                                                     : "old");
+        check_whole(&read);
+        assert_true(promote || strcmp(read.host, "old") == 0);
+        if (!crashed)
+            assert_string_equal(promote ? read.host : next.host, "new");
+        /* Nothing of the renewal is lost before it is in its place. */
+        if (promote && strcmp(read.host, "old") == 0)
+            assert_true(loaded == FL_OK);
+        seen[strcmp(read.host, "new") == 0 ? 2 : loaded == FL_OK]++;
+        fl_self_free(&next);
+        fl_self_free(&read);
+        fl_self_free(&fresh);
+        fl_self_free(&old);
+        fl_files_twin_free(twin);
+    }
+    assert_true(promote ? seen[1] > 3 && seen[2] > 3 : seen[0] > 3 && seen[1] > 0);
+}
+
+static void a_crash_leaves_the_present_identity_and_a_whole_next_one_or_none(void **state)
+{
+    (void)state;
+    for (int promote = 0; promote < 2; promote++)
+        for (int another = 0; another < 2; another++) {
+            a_renewal_is_kept_whole_or_not_at_all(FL_TWIN_POWER, promote, another);
+            a_renewal_is_kept_whole_or_not_at_all(FL_TWIN_KILL, promote, another);
+        }
+}
+
 /* --- agent.conf --------------------------------------------------------------------------------
  */
 
@@ -107,8 +180,10 @@ static void agent_conf_comes_back_as_it_was_written(void **state)
                                .host = "2001:db8::1",
                                .mqtt_port = 1,
                                .https_port = 65535,
-                               .in_tpm = true,
-                               .tcti = "swtpm:host=127.0.0.1,port=2321 \"\\#{}"};
+                               .key_place = FL_KEY_TPM,
+                               .renew_percent = 33,
+                               .renew_same_key = true,
+                               .key_where = "swtpm:host=127.0.0.1,port=2321 \"\\#{}"};
     struct fl_self read = {0};
     struct fl_buffer text = FL_BUFFER(4096);
     struct fl_context ctx = {0};
@@ -119,11 +194,13 @@ static void agent_conf_comes_back_as_it_was_written(void **state)
         fail_msg("%s", ctx.text);
     assert_string_equal(read.device, identity.device);
     assert_string_equal(read.host, identity.host);
-    assert_string_equal(read.tcti, identity.tcti);
+    assert_string_equal(read.key_where, identity.key_where);
     assert_int_equal(read.mqtt_port, 1);
     assert_int_equal(read.https_port, 65535);
-    assert_true(read.in_tpm);
-    identity.tcti[0] = '\n';
+    assert_int_equal(read.key_place, FL_KEY_TPM);
+    assert_int_equal(read.renew_percent, 33);
+    assert_true(read.renew_same_key);
+    identity.key_where[0] = '\n';
     assert_int_equal(fl_self_to_conf(&identity, &text, &ctx), FL_EINVAL);
     fl_buffer_free(&text);
 }
@@ -142,6 +219,12 @@ static void a_wrong_agent_conf_is_told_with_its_place(void **state)
         {"device d\nhub h\nmqtt 1\nhttps 1\nkey stone\n", "agent.conf:5"},
         {"device d\nhub h\nmqtt 1\nhttps 1\nkey file\nfoo 1\n", "agent.conf:6"},
         {"device d {\n", "agent.conf"},
+        {"device d\nhub h\nmqtt 1\nhttps 1\nkey file found\n", "agent.conf:5"},
+        {"device d\nhub h\nmqtt 1\nhttps 1\nkey tpm x found\n", "agent.conf:5"},
+        {"device d\nhub h\nmqtt 1\nhttps 1\nkey pkcs11 x lost\n", "agent.conf:5"},
+        {"device d\nhub h\nmqtt 1\nhttps 1\nkey file\nrenew-at 71%\n", "agent.conf:6:10"},
+        {"device d\nhub h\nmqtt 1\nhttps 1\nkey file\nrenew-at 0\n", "agent.conf:6:10"},
+        {"device d\nhub h\nmqtt 1\nhttps 1\nkey file\nrenew-key old\n", "agent.conf:6:11"},
     };
     (void)state;
 
@@ -339,6 +422,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_power_cut_leaves_the_old_identity_or_the_new_one),
         cmocka_unit_test(a_kill_leaves_the_old_identity_or_the_new_one),
+        cmocka_unit_test(a_crash_leaves_the_present_identity_and_a_whole_next_one_or_none),
         cmocka_unit_test(agent_conf_comes_back_as_it_was_written),
         cmocka_unit_test(a_wrong_agent_conf_is_told_with_its_place),
         cmocka_unit_test(the_root_is_the_one_whose_hash_the_token_names),

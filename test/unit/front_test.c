@@ -360,6 +360,100 @@ static void reenrolment_needs_the_certificate(void **state)
     client_close(c);
 }
 
+/* The device's certificate ended yesterday. */
+static void let_it_end(struct rig *r)
+{
+    struct fl_cert_request request = pki_request(&r->pki, FL_CERT_DEVICE, "cam-01");
+    struct fl_buffer der = FL_BUFFER(FL_LIMIT_CERT);
+    struct fl_cert_info info = {0};
+
+    request.not_after = fl_clock_now(fl_clock_system()) - 1000;
+    request.not_before = request.not_after - PKI_DAY;
+    request.subject_key = r->key;
+    X509_free(r->certificate);
+    assert_ok(fl_cert_issue(&request, &der, NULL));
+    assert_ok(fl_cert_x509(fl_buffer_slice(&der), &r->certificate, NULL));
+    assert_ok(fl_cert_read(fl_buffer_slice(&der), &info, NULL));
+    (void)fl_str_copy(r->serial, sizeof r->serial, info.serial);
+    fl_buffer_free(&der);
+}
+
+static void tell_renewable(struct rig *r, uint64_t seq, const char *credentials,
+                           const char *renewable)
+{
+    struct fl_msg msg = {.type = fl_msg_type_device};
+    struct fl_msg_device *d = &msg.as.device;
+    unsigned before = r->applied;
+
+    d->seq = seq;
+    d->id = fl_slice_str("cam-01");
+    d->profile = fl_slice_str("camera");
+    d->may_connect = credentials[0] ? 1 : 0;
+    d->reason = fl_slice_str("its certificate expired");
+    d->credentials = fl_slice_str(credentials);
+    d->renewable = fl_slice_str(renewable);
+    rig_send(r, &msg);
+    WAIT_FOR(r, r->applied == before + 1);
+}
+
+static void expect_expired(struct rig *r, uint16_t port)
+{
+    struct client *c = client_open(r, port, true, false);
+
+    WAIT_FOR(r, (client_turn(r, c), c->ended));
+    assert_int_equal(c->alert, SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED);
+    client_close(c);
+}
+
+static void an_ended_certificate_comes_in_only_when_the_hub_says_so(void **state)
+{
+    struct rig *r = *state;
+
+    let_it_end(r);
+    tell_renewable(r, 2, "", "");
+    expect_expired(r, r->https_port);
+    expect_expired(r, r->mqtt_port);
+    tell_renewable(r, 3, "", "00112233445566778899aabbccddeeff");
+    expect_expired(r, r->https_port);
+    /* It may come as an old one beside a live one. */
+    tell_renewable(r, 4, "00112233445566778899aabbccddeeff", "");
+    expect_expired(r, r->https_port);
+    tell_renewable(r, 5, "", r->serial);
+    expect_expired(r, r->mqtt_port);
+}
+
+static void an_ended_certificate_asks_for_the_next_one_and_is_good_for_nothing_else(void **state)
+{
+    struct rig *r = *state;
+    struct client *c = NULL;
+    char expected[100];
+
+    let_it_end(r);
+    tell_renewable(r, 2, "", r->serial);
+    c = client_open(r, r->https_port, true, false);
+    assert_false(c->ended);
+    assert_contains(ask(r, c,
+                        "GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                        "Sec-WebSocket-Protocol: mqtt\r\n"
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"),
+                    "HTTP/1.1 401 ");
+    say_enrol(r, c, "/.well-known/est/simplereenroll", "");
+    WAIT_FOR(r, (client_turn(r, c), r->enrols == 1));
+    (void)snprintf(expected, sizeof expected, "cam-01  %s", r->serial);
+    assert_string_equal(r->enrol, expected);
+    /* As the hub does: the device as it is now, then the answer on the same connection. */
+    tell_renewable(r, 3, "00112233445566778899aabbccddeeff", "");
+    answer_enrol(r, FL_OK, "");
+    assert_contains(hear(r, c), "HTTP/1.1 200 OK\r\n");
+    client_close(c);
+    expect_expired(r, r->https_port);
+    tell_renewable(r, 4, "", r->serial);
+    c = client_open(r, r->https_port, true, true);
+    assert_int_equal(SSL_session_reused(c->ssl), 0);
+    client_close(c);
+}
+
 static void api_calls_are_passed_to_the_hub_and_back(void **state)
 {
     struct rig *r = *state;
@@ -415,6 +509,8 @@ int main(void)
         RIG_TEST(est_tells_its_certificates_and_attributes),
         RIG_TEST(enrolment_asks_for_a_token_and_the_hub_decides),
         RIG_TEST(reenrolment_needs_the_certificate),
+        RIG_TEST(an_ended_certificate_comes_in_only_when_the_hub_says_so),
+        RIG_TEST(an_ended_certificate_asks_for_the_next_one_and_is_good_for_nothing_else),
         RIG_TEST(api_calls_are_passed_to_the_hub_and_back),
     };
 

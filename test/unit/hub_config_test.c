@@ -126,6 +126,20 @@ static void unknown_words_are_refused(void **state)
     refused("host a {\n}", "hub.conf:1");
 }
 
+static void renewal_after_the_end_is_off_unless_told(void **state)
+{
+    (void)state;
+    assert_ok(parse("host a\n"));
+    assert_int_equal(config.renew_expired_ms, 0);
+    assert_ok(parse("host a\nrenew-expired off\n"));
+    assert_int_equal(config.renew_expired_ms, 0);
+    assert_ok(parse("host a\nrenew-expired 7d\n"));
+    assert_int_equal(config.renew_expired_ms, (fl_time_t)7 * 86400 * 1000);
+    refused("host a\nrenew-expired 59m", "hub.conf:2:15: write off, or a duration");
+    refused("host a\nrenew-expired 91d", "hub.conf:2:15: write off, or a duration");
+    refused("host a\nrenew-expired soon", "hub.conf:2:15");
+}
+
 static void durability_and_size_of_the_log_are_read(void **state)
 {
     (void)state;
@@ -179,6 +193,7 @@ int main(void)
         cmocka_unit_test(number_of_hosts_is_bounded),
         cmocka_unit_test(bad_listeners_are_refused),
         cmocka_unit_test(unknown_words_are_refused),
+        cmocka_unit_test(renewal_after_the_end_is_off_unless_told),
         cmocka_unit_test(durability_and_size_of_the_log_are_read),
         cmocka_unit_test(file_errors_are_told_apart),
     };

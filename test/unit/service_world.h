@@ -96,7 +96,7 @@ static inline void add_active(struct service_world *w, const char *id, const cha
     device = device_of(w, id);
     assert_ok(fl_store_begin(&w->store, NULL));
     assert_ok(fl_device_move(&device, FL_DEVICE_ACTIVE, w->now, NULL));
-    assert_ok(fl_registry_attach(&w->store, &device, &c, NULL));
+    assert_ok(fl_registry_attach(&w->store, &device, &c, "", NULL));
     assert_ok(fl_registry_put(&w->store, &device, NULL));
     commit(w);
 }
