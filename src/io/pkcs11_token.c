@@ -103,6 +103,7 @@ static enum fl_error read_pin_file(const char *path, char *pin, struct fl_contex
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat status = {0};
     ssize_t got = 0;
+    size_t size = 0;
     enum fl_error error = FL_OK;
 
     if (fd < 0)
@@ -125,10 +126,11 @@ static enum fl_error read_pin_file(const char *path, char *pin, struct fl_contex
     (void)close(fd);
     if (error)
         return error;
-    while (got > 0 && (pin[got - 1] == '\n' || pin[got - 1] == '\r'))
-        got--;
-    pin[got] = 0;
-    return got ? FL_OK : fl_fail(ctx, FL_EPARSE, "the PIN's file %s is empty", path);
+    size = (size_t)got < PIN_MAX ? (size_t)got : PIN_MAX - 1; /* which gcc cannot see */
+    while (size > 0 && (pin[size - 1] == '\n' || pin[size - 1] == '\r'))
+        size--;
+    pin[size] = 0;
+    return size ? FL_OK : fl_fail(ctx, FL_EPARSE, "the PIN's file %s is empty", path);
 }
 
 /* `*has` is false when the URI gives none. */
