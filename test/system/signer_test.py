@@ -131,7 +131,8 @@ class Signer(unittest.TestCase):
         return path.read_bytes()
 
     def sign(self, hub, kind, name, csr, validity_s=7 * 86400):
-        hub.sendall(frame(SIGN, struct.pack("<Q", 9), text(kind), text(name), struct.pack("<I", validity_s), text(csr)))
+        hub.sendall(frame(SIGN, struct.pack("<Q", 9), text(kind), text(name), struct.pack("<I", validity_s), text(csr),
+                          text("a test")))
         kind, fields = receive(hub)
         self.assertEqual(kind, SIGN_RESULT)
         self.assertEqual(fields.number("<Q"), 9)
