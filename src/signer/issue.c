@@ -40,16 +40,15 @@ static enum fl_error issue(struct fl_signer *signer, const struct fl_msg_sign *r
                                       .not_before = grant.not_before,
                                       .not_after = grant.not_after,
                                       .subject_key = csr.key,
+                                      .subject_spki = csr.spki,
                                       .issuer = signer->issuing,
                                       .issuer_key = signer->key};
     if (grant.kind == FL_CERT_SERVER) {
         wanted.hosts = signer->policy.hosts;
         wanted.host_count = signer->policy.host_count;
     }
-    error = fl_cert_issue(&wanted, &answer->certificate, &answer->text);
-    /* What was made is read again: the answer says what is in the certificate. */
-    if (error == FL_OK)
-        error = fl_cert_read(fl_buffer_slice(&answer->certificate), &info, &answer->text);
+    /* What was made is read: the answer says what is in the certificate. */
+    error = fl_cert_issue_read(&wanted, &answer->certificate, &info, &answer->text);
     if (error == FL_OK)
         error = write_down(signer, request, &info, csr.spki_sha256, now, &answer->text);
     if (error == FL_OK) {
@@ -58,7 +57,7 @@ static enum fl_error issue(struct fl_signer *signer, const struct fl_msg_sign *r
         answer->result.not_after = info.not_after;
     }
 out:
-    EVP_PKEY_free(csr.key);
+    fl_csr_info_free(&csr);
     return error;
 }
 

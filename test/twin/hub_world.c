@@ -266,7 +266,7 @@ void hub_answer_sign(struct hub_world *w)
     msg.as.sign_result.serial = fl_slice_str(info.serial);
     fl_hub_from_signer(&w->hub, &msg);
     fl_buffer_free(&der);
-    EVP_PKEY_free(csr.key);
+    fl_csr_info_free(&csr);
 }
 
 /* --- the world --- */

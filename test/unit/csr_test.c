@@ -74,7 +74,7 @@ static enum fl_error check(struct fl_slice der, struct fl_context *ctx)
         assert_non_null(info.key);
     else
         assert_null(info.key);
-    EVP_PKEY_free(info.key);
+    fl_csr_info_free(&info);
     return error;
 }
 
@@ -106,7 +106,7 @@ static void our_own_request_passes(void **state)
     assert_ok(fl_key_id(key, id));
     fl_hex(spki, sizeof spki, fl_slice(info.spki_sha256, 8));
     assert_string_equal(spki, id);
-    EVP_PKEY_free(info.key);
+    fl_csr_info_free(&info);
     EVP_PKEY_free(key);
     fl_buffer_free(&der);
 }
