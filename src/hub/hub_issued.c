@@ -9,7 +9,7 @@
 
 #define TAG "issued"
 #define PAGE_MS 10000
-#define CATCH_UP_MS (3600 * 1000)
+#define CATCH_UP_MS INT64_C(3600000)
 
 /* --- asking --- */
 
@@ -144,6 +144,9 @@ static enum fl_error follow_page(struct fl_hub *hub, struct fl_slice records,
         error = fl_issued_decode(&records, &record);
         if (error != FL_OK)
             error = fl_fail(ctx, FL_EPARSE, "a record cannot be read");
+        /* This database is older than what was archived of the log since: it begins anew. */
+        if (error == FL_OK && record.seq > chain->seq + 1)
+            *chain = (struct fl_issued_chain){0};
         if (error == FL_OK)
             error = fl_issued_follow(chain, &record, NULL, ctx);
         if (error == FL_OK)

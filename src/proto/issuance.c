@@ -162,7 +162,7 @@ static enum fl_error find_end(struct fl_issuance *log, struct scan *scan, struct
 
     if (error == FL_OK && scan->end == 0 && last == 0 && log->firsts[0] != 1)
         return fl_fail(ctx, FL_EIO, "record %llu is missing: restore keys/issued from a backup",
-                       (unsigned long long)(log->firsts[0] - 1));
+                       (unsigned long long)log->firsts[0] - 1);
     if (error != FL_OK || scan->end > 0 || last == 0)
         return error;
     error = scan_file(log, last - 1, &before, ctx);
@@ -170,7 +170,7 @@ static enum fl_error find_end(struct fl_issuance *log, struct scan *scan, struct
         error = damage(log, last - 1, before.end, ctx);
     if (error == FL_OK && before.chain.seq + 1 != log->firsts[last])
         error = fl_fail(ctx, FL_EIO, "record %llu is missing: restore keys/issued from a backup",
-                        (unsigned long long)(before.chain.seq + 1));
+                        (unsigned long long)before.chain.seq + 1);
     scan->chain = before.chain;
     return error;
 }
@@ -333,6 +333,11 @@ bool fl_issuance_is_behind(const struct fl_issuance *log)
 uint64_t fl_issuance_last(const struct fl_issuance *log)
 {
     return log->chain.seq;
+}
+
+uint64_t fl_issuance_signed(const struct fl_issuance *log)
+{
+    return log->chain.signed_seq;
 }
 
 void fl_issuance_head(const struct fl_issuance *log, uint8_t head[FL_ISSUED_HASH])

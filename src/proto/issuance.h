@@ -46,6 +46,8 @@ FL_MUST_USE enum fl_error fl_issuance_commit(struct fl_issuance *log, struct fl_
 bool fl_issuance_is_behind(const struct fl_issuance *log); /* a commit failed and is due again */
 
 uint64_t fl_issuance_last(const struct fl_issuance *log); /* number of the last record, 0: none */
+/* Number of the last checkpoint in the newest file; 0: none. */
+uint64_t fl_issuance_signed(const struct fl_issuance *log);
 /* What the next record will hold as `prev`. */
 void fl_issuance_head(const struct fl_issuance *log, uint8_t head[FL_ISSUED_HASH]);
 

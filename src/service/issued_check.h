@@ -50,7 +50,7 @@ struct fl_issued_check {
 #define FL_ISSUED_FINDINGS 20
 /* The signer dates certificates back by 5 minutes, in whole seconds: a credential that begins this
  * much before the log does was issued before it began. */
-#define FL_ISSUED_OLDER_MS (299 * 1000)
+#define FL_ISSUED_OLDER_MS INT64_C(299000)
 
 /* `issuing`: the issuing certificate, DER. Free it in any case. */
 FL_MUST_USE enum fl_error fl_issued_check_begin(struct fl_issued_check *check,

@@ -45,7 +45,7 @@ enum fl_error fl_ledger_open(struct fl_ledger *ledger, const char *dir, EVP_PKEY
                ": cut off %llu octets of an interrupted write (%u whole records, whose "
                "certificates never left)",
                (unsigned long long)tail.octets, tail.records);
-    ledger->covered = fl_issuance_last(ledger->log);
+    ledger->covered = fl_issuance_signed(ledger->log);
     return FL_OK;
 }
 
@@ -119,7 +119,7 @@ void fl_ledger_refused(struct fl_ledger *ledger, const struct fl_msg_sign *reque
 
 bool fl_ledger_is_uncovered(const struct fl_ledger *ledger)
 {
-    return fl_issuance_last(ledger->log) > ledger->covered;
+    return fl_issuance_last(ledger->log) > ledger->covered || ledger->unrecorded > 0;
 }
 
 enum fl_error fl_ledger_checkpoint(struct fl_ledger *ledger, fl_time_t now, struct fl_context *ctx)

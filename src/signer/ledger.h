@@ -28,7 +28,7 @@ struct fl_ledger { /* zero-initialised: closed */
     uint8_t issuer[8];
     struct fl_signer_rate refusals;
     uint32_t unrecorded;
-    uint64_t covered; /* by the last checkpoint, or since the start: the last record then */
+    uint64_t covered; /* by the last checkpoint of the log's newest file: its number */
 };
 
 /* `dir` is the hub directory. An interrupted write is repaired and told of in the process's log.
@@ -56,7 +56,7 @@ void fl_ledger_refused(struct fl_ledger *ledger, const struct fl_msg_sign *reque
 /* Writes and syncs what was added; makes a checkpoint when one is due. */
 FL_MUST_USE enum fl_error fl_ledger_commit(struct fl_ledger *ledger, fl_time_t now,
                                            struct fl_context *ctx);
-/* Records that no checkpoint covers. */
+/* Records, or refusals that were only counted, that no checkpoint covers. */
 bool fl_ledger_is_uncovered(const struct fl_ledger *ledger);
 /* Signs and commits one. */
 FL_MUST_USE enum fl_error fl_ledger_checkpoint(struct fl_ledger *ledger, fl_time_t now,

@@ -220,9 +220,11 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
     p->checkpoint.fired = run_checkpoint;
     p->held = FL_BUFFER((size_t)FL_LIMIT_ISSUED_BATCH * (FL_LIMIT_CERT + 1024));
     error = fl_signer_load(&p->signer, dir, fl_clock_now(fl_clock_system()), ctx);
-    if (error == FL_OK)
-        fl_child_ready(child);
-    return error;
+    if (error != FL_OK)
+        return error;
+    settle(p); /* a process that was killed left no checkpoint */
+    fl_child_ready(child);
+    return FL_OK;
 }
 
 static enum fl_error open_channel(void *self, enum fl_msg_from peer, int fd, struct fl_context *ctx)

@@ -35,8 +35,7 @@ struct fl_cert_request {
     fl_time_t not_before; /* ms since the epoch; seconds are kept */
     fl_time_t not_after;
     EVP_PKEY *subject_key; /* public half is enough */
-    /* The same as a request had it (fl_csr_info), which costs less than encoding it anew; or NULL.
-     */
+    /* The same as fl_csr_check gave it, and judged; costs less than encoding it anew. Or NULL. */
     const X509_PUBKEY *subject_spki;
     X509 *issuer; /* NULL: self-signed root */
     EVP_PKEY *issuer_key;

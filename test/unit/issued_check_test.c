@@ -204,6 +204,49 @@ static void a_log_that_lost_its_end_is_noticed(void **state)
                     "record 2 is not the one that this hub saw: the log was written anew");
 }
 
+/* A database from a backup, and a log whose oldest files were archived since. */
+static void it_keeps_up_with_a_log_that_begins_later_than_it_has_seen(void **state)
+{
+    struct hub_world *w = *state;
+    struct fl_issued_seen seen = {.seq = 1};
+    struct fl_files files;
+    char name[32];
+
+    hub_world_start(w);
+    for (int i = 0; i < 3; i++)
+        log_stranger(w, "cam-01");
+    /* What would be the second file, had the first one been full: without the first two records. */
+    files = fl_files_twin_files(w->log_disk);
+    (void)snprintf(name, sizeof name, "issued-%016x.seg", 1);
+    {
+        uint8_t bytes[4096];
+        size_t got = 0;
+        struct fl_slice in;
+        struct fl_issued record;
+
+        assert_ok(files.read(files.self, name, 0, bytes, sizeof bytes, &got, NULL));
+        in = fl_slice(bytes, got);
+        assert_ok(fl_issued_decode(&in, &record));
+        assert_ok(fl_issued_decode(&in, &record));
+        assert_ok(files.remove(files.self, name, NULL));
+        (void)snprintf(name, sizeof name, "issued-%016x.seg", 3);
+        assert_ok(files.write(files.self, name, 0, in, NULL));
+        assert_ok(files.sync(files.self, name, NULL));
+    }
+    fl_issuance_free(w->log);
+    {
+        struct fl_issuance_config config = {.files = files};
+        struct fl_issuance_tail tail;
+
+        assert_ok(fl_issuance_open(&config, &w->log, &tail, NULL));
+    }
+    seen.head[0] = 7;
+    assert_ok(fl_issued_seen_put(&w->hub.store, &seen, NULL));
+    fl_hub_catch_up(&w->hub);
+    assert_ok(fl_issued_seen_get(&w->hub.store, &seen, NULL));
+    assert_int_equal(seen.seq, 3);
+}
+
 static void a_checkpoint_of_another_key_is_noticed(void **state)
 {
     struct hub_world *w = *state;
@@ -286,6 +329,7 @@ int main(void)
         check_unit(a_credential_that_the_signer_did_not_record_is_an_alarm),
         check_unit(a_credential_that_says_something_else_is_an_alarm),
         check_unit(a_log_that_lost_its_end_is_noticed),
+        check_unit(it_keeps_up_with_a_log_that_begins_later_than_it_has_seen),
         check_unit(a_checkpoint_of_another_key_is_noticed),
         check_unit(a_damaged_log_is_a_finding_and_an_absent_signer_is_none),
         check_unit(records_are_shown_by_device_and_time),
