@@ -38,6 +38,16 @@ enum {
     FL_LIMIT_RENEW_EXPIRED_MAX_S = 90 * 86400,
     FL_LIMIT_DEVICE_CERTS = 4, /* live credentials of one device: old and new during renewal */
 
+    /* The issuance log (proto/issuance) */
+    FL_LIMIT_ISSUED_REASON = 96,                /* what control says a certificate is for */
+    FL_LIMIT_ISSUED_TEXT = 256,                 /* why one was refused */
+    FL_LIMIT_ISSUED_SEGMENT = 16 * 1024 * 1024, /* a file; the next one begins over it */
+    FL_LIMIT_ISSUED_SEGMENTS = 4096,            /* files of one log: 64 GiB */
+    FL_LIMIT_ISSUED_PENDING = 512 * 1024,       /* bytes of one batch */
+    FL_LIMIT_ISSUED_BATCH = 128,                /* certificates that wait for one sync */
+    FL_LIMIT_ISSUED_PAGE = 64 * 1024,           /* bytes of one answer about the log */
+    FL_LIMIT_ISSUED_CHECKED = 64 * 1024 * 1024, /* certificates in one check against the registry */
+
     /* Between processes (codec/msg) */
     FL_LIMIT_MSG = 1024 * 1024,                /* one frame */
     FL_LIMIT_CHANNEL_QUEUE = 64 * 1024 * 1024, /* unsent bytes to one peer process */

@@ -48,6 +48,29 @@ static double now_ms(void)
     return (double)now.tv_sec * 1000 + (double)now.tv_nsec / 1e6;
 }
 
+/* The audit log, and the signer's issuance log against the registry. */
+static void judge_logs(struct fl_doctor *d, const json_t *answer, enum fl_error e,
+                       const struct fl_context *ctx)
+{
+    const json_t *issuance = json_object_get(answer, "issuance");
+
+    if (e != FL_OK || !json_is_object(issuance)) {
+        fl_doctor_found(d, FL_DOCTOR_FAIL, "audit log", "see: fairlead audit verify", "%s",
+                        e == FL_OK ? "the chain is broken" : ctx->text);
+        return;
+    }
+    fl_doctor_found(d, FL_DOCTOR_OK, "audit log", NULL, "%lld records, the chain is whole",
+                    (long long)fl_json_int(answer, "records"));
+    if (fl_json_true(issuance, "valid"))
+        fl_doctor_found(d, FL_DOCTOR_OK, "issuance log", NULL,
+                        "%lld certificates of devices, as the registry has them",
+                        (long long)fl_json_int(issuance, "devices"));
+    else
+        fl_doctor_found(d, FL_DOCTOR_FAIL, "issuance log", "see: fairlead audit verify", "%s",
+                        fl_json_text(issuance, "detail")[0] ? fl_json_text(issuance, "detail")
+                                                            : "it and the registry disagree");
+}
+
 /* What the hub says of itself over the door that verbs use. */
 static void check_api(struct fl_doctor *d)
 {
@@ -74,12 +97,7 @@ static void check_api(struct fl_doctor *d)
                         (long long)fl_json_int(health, "devices"),
                         (long long)fl_json_int(health, "connected"));
         e = fl_api_call(&api, "GET", "/api/v1/audit/verify", NULL, &audit, &ctx);
-        if (e == FL_OK && fl_json_true(audit, "valid"))
-            fl_doctor_found(d, FL_DOCTOR_OK, "audit log", NULL, "%lld records, the chain is whole",
-                            (long long)fl_json_int(audit, "records"));
-        else
-            fl_doctor_found(d, FL_DOCTOR_FAIL, "audit log", "see: fairlead audit verify", "%s",
-                            e == FL_OK ? "the chain is broken" : ctx.text);
+        judge_logs(d, audit, e, &ctx);
     }
     json_decref(health);
     json_decref(audit);

@@ -66,6 +66,7 @@ static void check_private(struct fl_doctor *d)
                                         "keys/issuing.key",
                                         "keys/data.key",
                                         "keys/device-keys",
+                                        "keys/issued",
                                         "keys/root.key",
                                         "operator/profile.key"};
     char path[FL_CLI_PATH_MAX];

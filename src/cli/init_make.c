@@ -76,8 +76,8 @@ static enum fl_error put_folders(struct making *m)
     static const struct {
         const char *name;
         unsigned mode;
-    } folders[] = {{"keys", 0700},  {"operator", 0700}, {"profiles", 0755},
-                   {"state", 0700}, {"broker", 0700},   {"run", 0755}};
+    } folders[] = {{"keys", 0700},  {"keys/issued", 0700}, {"operator", 0700}, {"profiles", 0755},
+                   {"state", 0700}, {"broker", 0700},      {"run", 0755}};
     enum fl_error error = FL_OK;
 
     for (size_t i = 0; error == FL_OK && i < sizeof folders / sizeof folders[0]; i++)
@@ -158,7 +158,7 @@ static enum fl_error put_data_key(struct making *m, const struct fl_random *rand
     if (error == FL_OK)
         error = put(m, "keys/data.key", SECRET, &pem);
     fl_buffer_free(&pem);
-    /* Empty: the signer begins it, and writes no other file. */
+    /* Empty: the signer begins it. */
     if (error == FL_OK)
         error = put(m, "keys/device-keys", SECRET, &none);
     return error;

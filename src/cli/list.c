@@ -60,19 +60,15 @@ static enum fl_error visit_json(void *to, json_t *row, struct fl_context *ctx)
     return fl_json_rows_add(&s->rows, row, ctx);
 }
 
-enum fl_error fl_list_show(struct fl_api *api, const struct fl_api_list *list,
-                           const struct fl_list_show *show, struct fl_context *ctx)
+enum fl_error fl_list_show_rows(struct fl_cli *cli, const struct fl_list_rows *rows,
+                                const struct fl_list_show *show, struct fl_context *ctx)
 {
     struct showing s = {.show = show};
-    struct fl_cli *cli = api->cli;
-    struct fl_api_list visited = *list;
     enum fl_error e = FL_OK;
 
-    visited.to = &s;
-    visited.visit = cli->json ? visit_json : visit_table;
     fl_json_rows_begin(&s.rows, cli);
     fl_text_table_init(&s.table, show->columns, show->column_count);
-    e = fl_api_each(api, &visited, ctx);
+    e = rows->each(rows->self, cli->json ? visit_json : visit_table, &s, ctx);
     if (e == FL_OK && cli->json)
         e = fl_json_rows_end(&s.rows, ctx);
     else if (e == FL_OK && fl_text_table_rows(&s.table) > 0)
@@ -82,6 +78,32 @@ enum fl_error fl_list_show(struct fl_api *api, const struct fl_api_list *list,
     fl_text_table_free(&s.table);
     fl_json_rows_free(&s.rows);
     return e;
+}
+
+struct from_api {
+    struct fl_api *api;
+    const struct fl_api_list *list;
+};
+
+static enum fl_error
+each_of_api(void *self, enum fl_error (*visit)(void *to, json_t *row, struct fl_context *ctx),
+            void *to, struct fl_context *ctx)
+{
+    const struct from_api *from = self;
+    struct fl_api_list list = *from->list;
+
+    list.visit = visit;
+    list.to = to;
+    return fl_api_each(from->api, &list, ctx);
+}
+
+enum fl_error fl_list_show(struct fl_api *api, const struct fl_api_list *list,
+                           const struct fl_list_show *show, struct fl_context *ctx)
+{
+    struct from_api from = {api, list};
+    const struct fl_list_rows rows = {each_of_api, &from};
+
+    return fl_list_show_rows(api->cli, &rows, show, ctx);
 }
 
 void fl_list_line(struct fl_buffer *out, const char *name, const char *format, ...)

@@ -19,6 +19,17 @@ struct fl_list_show {
 FL_MUST_USE enum fl_error fl_list_show(struct fl_api *api, const struct fl_api_list *list,
                                        const struct fl_list_show *show, struct fl_context *ctx);
 
+/* The same of rows that come from elsewhere: `each` visits them and drops them. */
+struct fl_list_rows {
+    enum fl_error (*each)(void *self,
+                          enum fl_error (*visit)(void *to, json_t *row, struct fl_context *ctx),
+                          void *to, struct fl_context *ctx);
+    void *self;
+};
+FL_MUST_USE enum fl_error fl_list_show_rows(struct fl_cli *cli, const struct fl_list_rows *rows,
+                                            const struct fl_list_show *show,
+                                            struct fl_context *ctx);
+
 /* Rows of a JSON array as they come. Begin, rows, end; on failure the array stays open, so that
  * nobody takes half of it for all. */
 struct fl_json_rows {

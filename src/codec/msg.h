@@ -151,7 +151,8 @@ enum fl_msg_from {
     F(str, kind, 16)            /* "device" or "server" */                                         \
     F(str, name, FL_LIMIT_HOST) /* device id, or the first host; the signer checks it */           \
     F(u32, validity_s, 0)                                                                          \
-    F(bytes, csr, FL_LIMIT_CSR)
+    F(bytes, csr, FL_LIMIT_CSR)                                                                    \
+    F(str, reason, FL_LIMIT_ISSUED_REASON) /* what for, to be written down */
 #define FL_MSG_SIGN_RESULT(F)                                                                      \
     F(u64, request, 0)                                                                             \
     F(u32, error, 0)                                                                               \
@@ -159,7 +160,19 @@ enum fl_msg_from {
     F(bytes, certificate, FL_LIMIT_CERT)                                                           \
     F(str, serial, FL_LIMIT_SERIAL_HEX)                                                            \
     F(i64, not_before, 0)                                                                          \
-    F(i64, not_after, 0)
+    F(i64, not_after, 0)                                                                           \
+    F(u32, retry_after_s, 0) /* when the same request may succeed; 0: not known */
+/* Records of the issuance log behind number `after`, as codec/issued has them. `offset`: where the
+ * page before ended, or 0. `since`, ms since the epoch, 0: files with nothing but earlier records
+ * may be passed over. A page without records is the end. */
+#define FL_MSG_ISSUED_ASK(F) F(u64, request, 0) F(u64, after, 0) F(u64, offset, 0) F(i64, since, 0)
+#define FL_MSG_ISSUED_PAGE(F)                                                                      \
+    F(u64, request, 0)                                                                             \
+    F(u32, error, 0)                                                                               \
+    F(str, detail, 512)                                                                            \
+    F(u64, after, 0)                                                                               \
+    F(u64, offset, 0)                                                                              \
+    F(bytes, records, FL_LIMIT_ISSUED_PAGE)
 
 /* The data key of a device, which seals its readings. `create`: make it when there is none. */
 #define FL_MSG_DATA_KEY(F)                                                                         \
@@ -211,7 +224,9 @@ enum fl_msg_from {
     M(sign_result, 50, FL_MSG_SIGN_RESULT, FL_FROM_SIGNER)                                         \
     M(data_key, 51, FL_MSG_DATA_KEY, FL_FROM_HUB)                                                  \
     M(data_key_erase, 52, FL_MSG_DATA_KEY_ERASE, FL_FROM_HUB)                                      \
-    M(data_key_result, 53, FL_MSG_DATA_KEY_RESULT, FL_FROM_SIGNER)
+    M(data_key_result, 53, FL_MSG_DATA_KEY_RESULT, FL_FROM_SIGNER)                                 \
+    M(issued_ask, 60, FL_MSG_ISSUED_ASK, FL_FROM_HUB)                                              \
+    M(issued_page, 61, FL_MSG_ISSUED_PAGE, FL_FROM_SIGNER)
 
 enum fl_msg_type {
 #define FL_MSG_ENUM(name, value, fields, from) fl_msg_type_##name = (value),

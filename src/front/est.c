@@ -149,7 +149,7 @@ static void ask(struct fl_est *est, struct fl_http_exchange *exchange,
     if (!fl_link_send(est->link, &msg))
         fl_pending_unavailable(fl_pending_take(est->pending, enrol->request));
 out:
-    EVP_PKEY_free(info.key);
+    fl_csr_info_free(&info);
     fl_buffer_free(&der);
 }
 

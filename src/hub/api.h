@@ -129,9 +129,14 @@ json_t *fl_api_action(const struct fl_action *action);
 json_t *fl_api_time(fl_time_t t);
 json_t *fl_api_keep(fl_time_t keep_ms); /* "90d", "forever" */
 
-bool fl_api_tick_verifies(struct fl_hub *hub);   /* true: more to do */
+bool fl_api_tick_verifies(struct fl_hub *hub);   /* true: more to do at once */
 void fl_api_forget_verifies(struct fl_hub *hub); /* those that the front asked for */
 void fl_api_verify_free(struct fl_hub_verify *verify);
+/* Its second half: the issuance log and the registry. */
+void fl_api_verify_issued(struct fl_hub *hub, struct fl_hub_verify *verify);
+bool fl_api_verify_issued_step(struct fl_hub *hub, struct fl_hub_verify *verify);
+void fl_api_verify_conclude(struct fl_hub *hub, struct fl_hub_verify *verify, enum fl_error error,
+                            const struct fl_context *ctx);
 
 void fl_api_resume_readings(struct fl_hub *hub); /* calls that wait for a key, see fl_hub_key */
 void fl_api_forget_readings(struct fl_hub *hub); /* those that came by the front */
@@ -160,6 +165,7 @@ void fl_api_add_profile(struct fl_api_call *call);
 void fl_api_get_profile(struct fl_api_call *call);
 void fl_api_list_audit(struct fl_api_call *call);
 void fl_api_verify_audit(struct fl_api_call *call);
+void fl_api_list_issued(struct fl_api_call *call);
 void fl_api_list_principals(struct fl_api_call *call);
 void fl_api_invite_principal(struct fl_api_call *call);
 void fl_api_claim_principal(struct fl_api_call *call);

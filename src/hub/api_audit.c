@@ -33,6 +33,7 @@ void fl_api_list_audit(struct fl_api_call *call)
 
 void fl_api_verify_free(struct fl_hub_verify *verify)
 {
+    fl_issued_check_free(&verify->issued);
     free(verify->check);
     free(verify);
 }
@@ -60,8 +61,8 @@ void fl_api_verify_audit(struct fl_api_call *call)
     (void)fl_api_tick_verifies(hub);
 }
 
-static void conclude(struct fl_hub *hub, struct fl_hub_verify *verify, enum fl_error error,
-                     const struct fl_context *ctx)
+void fl_api_verify_conclude(struct fl_hub *hub, struct fl_hub_verify *verify, enum fl_error error,
+                            const struct fl_context *ctx)
 {
     const struct fl_audit_check *check = verify->check;
     json_t *body = NULL;
@@ -71,8 +72,11 @@ static void conclude(struct fl_hub *hub, struct fl_hub_verify *verify, enum fl_e
     if (error != FL_OK) {
         fl_api_problem(hub, verify->caller, error, ctx->text);
     } else {
-        body = json_pack("{s:b, s:I, s:s}", "valid", (int)!check->broken, "records",
-                         (json_int_t)check->records, "head", check->head);
+        bool valid = !check->broken && verify->in_log && fl_issued_check_good(&verify->issued);
+
+        body = json_pack("{s:b, s:I, s:s, s:o}", "valid", (int)valid, "records",
+                         (json_int_t)check->records, "head", check->head, "issuance",
+                         verify->in_log ? fl_issued_check_json(&verify->issued) : json_null());
         if (check->broken) {
             (void)json_object_set_new(body, "broken_at",
                                       json_integer((json_int_t)check->broken_at));
@@ -91,6 +95,7 @@ void fl_api_forget_verifies(struct fl_hub *hub)
 
         if (verify->caller.exchange)
             continue;
+        fl_hub_log_drop(hub, &verify->read);
         fl_list_remove(&verify->node);
         hub->verify_count--;
         fl_api_verify_free(verify);
@@ -99,14 +104,26 @@ void fl_api_forget_verifies(struct fl_hub *hub)
 
 bool fl_api_tick_verifies(struct fl_hub *hub)
 {
+    bool more = false;
+
     FL_LIST_EACH(node, &hub->verifies)
     {
         struct fl_hub_verify *verify = fl_container_of(node, struct fl_hub_verify, node);
         struct fl_context ctx = {0};
-        enum fl_error error = fl_audit_check_step(&hub->store, STEP, verify->check, &ctx);
+        enum fl_error error = FL_OK;
 
-        if (error != FL_OK || verify->check->done)
-            conclude(hub, verify, error, &ctx);
+        if (verify->in_log) {
+            if (verify->issued.ended)
+                more = fl_api_verify_issued_step(hub, verify) || more;
+            continue;
+        }
+        error = fl_audit_check_step(&hub->store, STEP, verify->check, &ctx);
+        if (error != FL_OK || verify->check->broken)
+            fl_api_verify_conclude(hub, verify, error, &ctx);
+        else if (verify->check->done)
+            fl_api_verify_issued(hub, verify);
+        else
+            more = true;
     }
-    return hub->verify_count > 0;
+    return more;
 }

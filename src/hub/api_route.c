@@ -18,6 +18,8 @@ static const char *const reading_states[] = {"erased", "damaged", NULL};
 static const char *const key_states[] = {"none", "made", "erasing", NULL};
 static const char *const orders[] = {"asc", "desc", NULL};
 static const char *const roles[] = {"admin", "metrics", NULL};
+static const char *const issued_kinds[] = {"device",     "server",   "refused",
+                                           "checkpoint", "repaired", NULL};
 static const char *const health_states[] = {"ok", "degraded", NULL};
 
 #define REQUIRED .required = true
@@ -102,6 +104,12 @@ static const struct fl_api_field action_query[] = {
     END};
 static const struct fl_api_field audit_query[] = {
     {.name = "after", .type = FL_API_INTEGER, .max = INT64_MAX}, LIMIT(FL_LIMIT_PAGE), END};
+static const struct fl_api_field issued_query[] = {
+    {.name = "after", .type = FL_API_INTEGER, .max = INT64_MAX},
+    {.name = "since", .type = FL_API_TIME, .words = "not before"},
+    {.name = "device", .type = FL_API_NAME},
+    LIMIT(FL_LIMIT_PAGE),
+    END};
 static const struct fl_api_field invite_body[] = {
     {.name = "name", .type = FL_API_NAME, REQUIRED},
     {.name = "role",
@@ -298,8 +306,60 @@ static const struct fl_api_field verdict_fields[] = {
     {.name = "valid", .type = FL_API_BOOLEAN, REQUIRED},
     {.name = "records", .type = FL_API_INTEGER, REQUIRED},
     {.name = "head", .type = FL_API_STRING, REQUIRED},
+    {.name = "issuance",
+     .type = FL_API_OBJECT,
+     REQUIRED,
+     .nullable = true,
+     .schema = "Issuance",
+     .words = "null when the audit log is broken already"},
     {.name = "broken_at", .type = FL_API_INTEGER},
     {.name = "detail", .type = FL_API_STRING},
+    END};
+static const struct fl_api_field issuance_fields[] = {
+    {.name = "valid", .type = FL_API_BOOLEAN, REQUIRED},
+    {.name = "detail",
+     .type = FL_API_STRING,
+     REQUIRED,
+     .words = "where the log is broken, or empty"},
+    {.name = "first", .type = FL_API_INTEGER, REQUIRED, .words = "record; older ones are archived"},
+    {.name = "last", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "head", .type = FL_API_STRING, REQUIRED, .words = "hash of the last record"},
+    {.name = "signed_to",
+     .type = FL_API_INTEGER,
+     REQUIRED,
+     .words = "record of the last checkpoint"},
+    {.name = "signed_at", .type = FL_API_TIME, REQUIRED, .nullable = true},
+    {.name = "devices", .type = FL_API_INTEGER, REQUIRED, .words = "certificates of devices"},
+    {.name = "servers", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "refused", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "repaired", .type = FL_API_INTEGER, REQUIRED, .words = "interrupted writes cut off"},
+    {.name = "unknown",
+     .type = FL_API_INTEGER,
+     REQUIRED,
+     .words = "certificates that the registry does not know, or otherwise"},
+    {.name = "missing",
+     .type = FL_API_INTEGER,
+     REQUIRED,
+     .words = "certificates of the registry that the log does not have"},
+    {.name = "older", .type = FL_API_INTEGER, REQUIRED, .words = "those from before it begins"},
+    {.name = "findings", .type = FL_API_STRINGS, REQUIRED, .words = "the first of them"},
+    END};
+static const struct fl_api_field issued_fields[] = {
+    {.name = "seq", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "at", .type = FL_API_TIME, REQUIRED, .nullable = true},
+    {.name = "kind", .type = FL_API_STRING, REQUIRED, .values = issued_kinds},
+    {.name = "subject", .type = FL_API_STRING, REQUIRED},
+    {.name = "reason", .type = FL_API_STRING, REQUIRED, .words = "what control said it is for"},
+    {.name = "detail", .type = FL_API_STRING, REQUIRED},
+    {.name = "serial", .type = FL_API_STRING, .words = "of a certificate, as what follows"},
+    {.name = "not_before", .type = FL_API_TIME},
+    {.name = "not_after", .type = FL_API_TIME},
+    {.name = "sha256", .type = FL_API_STRING, .words = "of its DER"},
+    {.name = "key", .type = FL_API_STRING, .words = "the id of its public key"},
+    {.name = "issuer", .type = FL_API_STRING, .words = "the id of the issuing key"},
+    {.name = "unrecorded",
+     .type = FL_API_INTEGER,
+     .words = "refusals before it that were only counted"},
     END};
 static const struct fl_api_field principal_fields[] = {
     {.name = "name", .type = FL_API_NAME, REQUIRED},
@@ -343,6 +403,8 @@ const struct fl_api_schema fl_api_schemas[] = {
     {"Action", action_fields},
     {"Record", record_fields},
     {"Verdict", verdict_fields},
+    {"Issuance", issuance_fields},
+    {"Issued", issued_fields},
     {"Principal", principal_fields},
     {"Invitation", invitation_fields},
     {"Claimed", claimed_fields},
@@ -404,8 +466,11 @@ const struct fl_api_route fl_api_routes[] = {
      action_body, "Outcome", 200, FL_API_CREDENTIAL, false},
     {"GET", API "/audit", fl_api_list_audit, "Audit records, by number", audit_query, NULL,
      "Record", 200, FL_API_CREDENTIAL, true},
-    {"GET", API "/audit/verify", fl_api_verify_audit, "Check the whole chain of the audit log",
-     NULL, NULL, "Verdict", 200, FL_API_CREDENTIAL, false},
+    {"GET", API "/audit/verify", fl_api_verify_audit,
+     "Check the audit log, the issuance log, and that log against the registry", NULL, NULL,
+     "Verdict", 200, FL_API_CREDENTIAL, false},
+    {"GET", API "/issued", fl_api_list_issued, "What the signer signed and refused, by number",
+     issued_query, NULL, "Issued", 200, FL_API_CREDENTIAL, true},
     {"GET", API "/principals", fl_api_list_principals, "Administrators", NULL, NULL, "Principal",
      200, FL_API_CREDENTIAL, true},
     {"POST", API "/principals", fl_api_invite_principal,

@@ -35,6 +35,7 @@ static const struct entry entries[] = {
     {"keys/issuing.key", false, true, false, FL_FROM_SIGNER, NULL},
     {"keys/data.key", false, true, false, FL_FROM_SIGNER, NO_DATA_KEY},
     {"keys/device-keys", false, true, false, FL_FROM_SIGNER, NO_DATA_KEY},
+    {"keys/issued", true, true, true, FL_FROM_SIGNER, NULL}, /* made when the hub starts */
     {"keys/issuing.pem", false, false, false, FL_FROM_SIGNER, NULL},
     {"keys/root.pem", false, false, false, FL_FROM_SIGNER, NULL},
     {"state", true, true, false, FL_FROM_HUB, NULL},
@@ -117,7 +118,7 @@ static enum fl_error check_entry(const char *dir, const struct entry *e, struct 
 
 enum fl_error fl_hub_dir_check(const char *dir, struct fl_context *ctx)
 {
-    static const char *const written[] = {"state", "broker"};
+    static const char *const written[] = {"state", "broker", "keys/issued"};
     char path[FL_HUB_DIR_MAX + 64];
     enum fl_error error = FL_OK;
 
@@ -190,10 +191,16 @@ enum fl_error fl_hub_dir_in_use(const char *dir, bool *in_use, struct fl_context
 
 enum fl_error fl_hub_dir_make(const char *dir, struct fl_context *ctx)
 {
+    static const char *const folders[] = {"broker", "keys/issued"};
     char path[FL_HUB_DIR_MAX + 64];
+    enum fl_error error = FL_OK;
 
-    (void)snprintf(path, sizeof path, "%s/broker", dir);
-    return mkdir(path, 0700) == 0 || errno == EEXIST ? FL_OK : from_errno(path, ctx);
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0] && error == FL_OK; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", dir, folders[i]);
+        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+            error = from_errno(path, ctx);
+    }
+    return error;
 }
 
 /* --- own --- */

@@ -34,6 +34,7 @@ void fl_hub_init(struct fl_hub *hub, struct fl_store store, const struct fl_cloc
     fl_list_init(&hub->signs);
     fl_list_init(&hub->waits);
     fl_list_init(&hub->verifies);
+    fl_list_init(&hub->log_reads);
     fl_list_init(&hub->waiting);
     fl_list_init(&hub->reads);
     fl_list_init(&hub->erases);
@@ -42,6 +43,7 @@ void fl_hub_init(struct fl_hub *hub, struct fl_store store, const struct fl_cloc
 
 void fl_hub_free(struct fl_hub *hub)
 {
+    fl_hub_forget_log_reads(hub, true);
     FL_LIST_EACH(node, &hub->signs)
     free(fl_container_of(node, struct fl_hub_sign, node));
     FL_LIST_EACH(node, &hub->waits)
@@ -94,6 +96,7 @@ void fl_hub_front_down(struct fl_hub *hub)
     fl_hub_orphan_signs(hub);
     fl_hub_tick_waits(hub, true);
     fl_api_forget_verifies(hub);
+    fl_hub_forget_log_reads(hub, false);
 }
 
 void fl_hub_signer_up(struct fl_hub *hub)
@@ -110,6 +113,7 @@ void fl_hub_signer_down(struct fl_hub *hub)
     fl_hub_tick_signs(hub, true);
     fl_hub_tick_keys(hub, true);
     fl_hub_tick_erases(hub, true);
+    fl_hub_tick_log_reads(hub, true);
 }
 
 static void signer_hello(struct fl_hub *hub, const struct fl_msg_signer_hello *hello)
@@ -138,17 +142,21 @@ void fl_hub_take_usage(const struct fl_msg_usage *msg, struct fl_usage *usage, b
 
 void fl_hub_from_signer(struct fl_hub *hub, const struct fl_msg *msg)
 {
-    if (msg->type == fl_msg_type_signer_hello)
+    if (msg->type == fl_msg_type_signer_hello) {
         signer_hello(hub, &msg->as.signer_hello);
-    else if (msg->type == fl_msg_type_sign_result)
+        fl_hub_catch_up(hub);
+    } else if (msg->type == fl_msg_type_issued_page) {
+        fl_hub_log_page(hub, &msg->as.issued_page);
+    } else if (msg->type == fl_msg_type_sign_result) {
         fl_hub_sign_result(hub, &msg->as.sign_result);
-    else if (msg->type == fl_msg_type_data_key_result)
+    } else if (msg->type == fl_msg_type_data_key_result) {
         fl_hub_key_result(hub, &msg->as.data_key_result);
-    else if (msg->type == fl_msg_type_usage)
+    } else if (msg->type == fl_msg_type_usage) {
         fl_hub_take_usage(&msg->as.usage, &hub->metrics.signer_usage,
                           &hub->metrics.has_signer_usage);
-    else
+    } else {
         fl_log(FL_LOG_WARN, TAG, "the signer sent '%s'", fl_msg_name(msg->type));
+    }
 }
 
 /* --- what the front must know --- */
@@ -310,7 +318,8 @@ static void tick_credentials(struct fl_hub *hub)
 
 bool fl_hub_is_waiting(const struct fl_hub *hub)
 {
-    return hub->sign_count || hub->wait_count || hub->keyring.asked || hub->erase_count;
+    return hub->sign_count || hub->wait_count || hub->keyring.asked || hub->erase_count ||
+           hub->log_read_count;
 }
 
 fl_time_t fl_hub_tick(struct fl_hub *hub)
@@ -323,6 +332,7 @@ fl_time_t fl_hub_tick(struct fl_hub *hub)
     fl_hub_tick_waits(hub, false);
     fl_hub_tick_keys(hub, false);
     fl_hub_tick_erases(hub, false);
+    fl_hub_tick_log_reads(hub, false);
     more = fl_hub_sweep(hub);
     more = fl_api_tick_verifies(hub) || more;
     more = fl_hub_pump_snapshot(hub) || more;

@@ -16,6 +16,7 @@
 #include "hub/session_table.h"
 #include "service/action.h"
 #include "service/enrolment.h"
+#include "service/issued_check.h"
 #include "service/posture.h"
 #include "service/profile_store.h"
 
@@ -64,11 +65,31 @@ struct fl_hub_wait {
     struct fl_outcome outcome;
 };
 
-/* A check of the audit log, in steps. */
+/* Somebody who reads the signer's issuance log. */
+struct fl_hub_log_read {
+    struct fl_list node; /* while a page is asked for */
+    bool asked;
+    uint64_t request;
+    fl_time_t give_up; /* monotonic */
+    uint64_t after;    /* where it goes on, see FL_MSG_ISSUED_ASK */
+    uint64_t offset;
+    fl_time_t since;
+    /* Whole frames; none: the end. Asks again or is finished. */
+    void (*page)(struct fl_hub *hub, struct fl_hub_log_read *read, struct fl_slice records);
+    void (*failed)(struct fl_hub *hub, struct fl_hub_log_read *read, enum fl_error error,
+                   const char *words);
+    void (*forget)(struct fl_hub_log_read *read); /* whose owner is only this; or NULL */
+    bool from_front;                              /* whoever asked goes when the front goes */
+};
+
+/* A check of the audit log, then of the issuance log, in steps. */
 struct fl_hub_verify {
     struct fl_list node;
     struct fl_api_caller caller;
     struct fl_audit_check *check;
+    bool in_log; /* the audit log is done */
+    struct fl_issued_check issued;
+    struct fl_hub_log_read read;
 };
 
 /* An erasure that the signer was told of. */
@@ -128,6 +149,12 @@ struct fl_hub {
     size_t wait_count;
     struct fl_list verifies;
     size_t verify_count;
+    struct fl_list log_reads;
+    size_t log_read_count;
+    struct fl_hub_log_read catch_up;
+    struct fl_issued_chain caught_up;
+    bool catching_up;
+    fl_time_t catch_up_again; /* monotonic */
 
     struct fl_buffer batches; /* READINGS frames of this round: u64 batch, u32 size, records */
     size_t batch_count;
@@ -203,6 +230,18 @@ void fl_hub_sign_result(struct fl_hub *hub, const struct fl_msg_sign_result *res
 void fl_hub_connected_with(struct fl_hub *hub, const struct fl_msg_session *event);
 void fl_hub_tick_signs(struct fl_hub *hub, bool signer_gone);
 void fl_hub_orphan_signs(struct fl_hub *hub);
+
+/* The signer's issuance log. FL_EBUSY: the signer is away, nothing comes. The answer may come, and
+ * the reader be gone, before this returns. */
+FL_MUST_USE enum fl_error fl_hub_log_ask(struct fl_hub *hub, struct fl_hub_log_read *read,
+                                         struct fl_context *ctx);
+void fl_hub_log_drop(struct fl_hub *hub, struct fl_hub_log_read *read); /* no page is awaited */
+void fl_hub_log_page(struct fl_hub *hub, const struct fl_msg_issued_page *page);
+void fl_hub_tick_log_reads(struct fl_hub *hub, bool signer_gone);
+void fl_hub_forget_log_reads(struct fl_hub *hub, bool all); /* or those of the front */
+void fl_hub_catch_up(struct fl_hub *hub);
+/* A device's certificate that nobody waits for any more becomes a revoked credential. */
+void fl_hub_unclaimed(struct fl_hub *hub, struct fl_slice certificate);
 
 /* The device's key, good until the next call of anything here. FL_EMORE: it is asked for, and
  * fl_hub_resume_batches and fl_api_resume_readings are called when it is there or will not come;

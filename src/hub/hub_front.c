@@ -162,6 +162,8 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
     case fl_msg_type_data_key:
     case fl_msg_type_data_key_erase:
     case fl_msg_type_data_key_result:
+    case fl_msg_type_issued_ask:
+    case fl_msg_type_issued_page:
         fl_log(FL_LOG_WARN, TAG, "the front sent '%s'", fl_msg_name(msg->type));
         break;
     }

@@ -66,6 +66,14 @@ static void conclude(struct fl_hub *hub, struct fl_hub_sign *sign, const struct 
 
 /* --- asking the signer --- */
 
+/* What the signer writes down beside the certificate. */
+static const char *reason_of(const struct fl_hub_sign *sign)
+{
+    if (sign->server)
+        return "the front's certificate";
+    return sign->renewal ? "renewal" : "enrolment by token";
+}
+
 static bool ask_signer(struct fl_hub *hub, const struct fl_hub_sign *sign, const char *name,
                        uint32_t validity_s, struct fl_slice csr)
 {
@@ -76,6 +84,7 @@ static bool ask_signer(struct fl_hub *hub, const struct fl_hub_sign *sign, const
     msg.as.sign.name = fl_slice_str(name);
     msg.as.sign.validity_s = validity_s;
     msg.as.sign.csr = csr;
+    msg.as.sign.reason = fl_slice_str(reason_of(sign));
     return hub->signer_up && hub->host.to_signer(hub->host.self, &msg);
 }
 
@@ -213,6 +222,7 @@ static void device_issued(struct fl_hub *hub, struct fl_hub_sign *sign,
 
     /* Nobody would get it: the token stays good for another try. */
     if (sign->orphan) {
+        fl_hub_unclaimed(hub, result->certificate);
         conclude(hub, sign, &v);
         return;
     }
@@ -271,10 +281,14 @@ void fl_hub_sign_result(struct fl_hub *hub, const struct fl_msg_sign_result *res
     FL_LIST_EACH(node, &hub->signs)
     if (fl_container_of(node, struct fl_hub_sign, node)->id == result->request)
         sign = fl_container_of(node, struct fl_hub_sign, node);
-    if (!sign)
-        return; /* it came too late */
+    if (!sign) { /* it came too late */
+        if (result->certificate.size)
+            fl_hub_unclaimed(hub, result->certificate);
+        return;
+    }
     (void)fl_str_copy_slice(detail, sizeof detail, result->detail);
     v.error = (enum fl_error)result->error;
+    v.retry_after_s = result->retry_after_s;
     if (v.error != FL_OK) {
         conclude(hub, sign, &v);
     } else if (sign->server) {

@@ -70,7 +70,11 @@ struct part {
 };
 
 static const struct part signer_parts[] = {
-    {"keys", false, false}, {"keys/device-keys", true, false}, {"hub.conf", false, false}};
+    {"keys", false, false},
+    {"keys/device-keys", true, false},
+    {"keys/issued", true, false},
+    {"hub.conf", false, false},
+};
 static const struct part control_parts[] = {
     {"state", true, false},    {"hub.conf", false, false},        {"ca.pem", false, true},
     {"profiles", false, true}, {"profile-keys.pem", false, true},
@@ -87,7 +91,7 @@ enum fl_error fl_role_sandbox(const struct fl_role *role, char *dir, size_t size
         size_t count;
         uint32_t descriptors;
     } policies[FL_ROLE_COUNT] = {
-        {FL_SANDBOX_SIGNER, signer_parts, 3, 64},
+        {FL_SANDBOX_SIGNER, signer_parts, 4, 64},
         {FL_SANDBOX_CONTROL, control_parts, PARTS_MAX, 4096},
         {FL_SANDBOX_FRONT, front_parts, 1, FL_LIMIT_CONNECTIONS + 256},
     };

@@ -104,9 +104,10 @@ static const int thread_calls[] = {
     SCMP_SYS(set_robust_list), SCMP_SYS(sched_getaffinity),
 };
 
-/* To write in place, which is all that the signer does. */
+/* To write in place and to append, which is all that the signer does; ftruncate cuts off what a
+ * power cut left of an append. It neither removes nor renames. */
 static const int write_in_place_calls[] = {SCMP_SYS(fdatasync), SCMP_SYS(fsync),
-                                           SCMP_SYS(pwrite64)};
+                                           SCMP_SYS(ftruncate), SCMP_SYS(pwrite64)};
 
 /* What the sanitizers' runtimes call besides. */
 static const int sanitizer_calls[] = {

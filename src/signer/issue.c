@@ -4,6 +4,20 @@
 #include "base/log.h"
 #include "trust/key.h"
 
+/* Into the ledger, and into what later requests are judged by. */
+static enum fl_error write_down(struct fl_signer *signer, const struct fl_msg_sign *request,
+                                const struct fl_cert_info *info, const uint8_t key[32],
+                                fl_time_t now, struct fl_context *ctx)
+{
+    const struct fl_ledger_entry entry = {
+        .certificate = info, .key = key, .reason = request->reason, .now = now};
+    enum fl_error error = FL_OK;
+
+    if (info->kind == FL_CERT_DEVICE)
+        error = fl_history_note(signer->history, fl_slice_str(info->name), key, now, ctx);
+    return error == FL_OK ? fl_ledger_issued(&signer->ledger, &entry, ctx) : error;
+}
+
 static enum fl_error issue(struct fl_signer *signer, const struct fl_msg_sign *request,
                            fl_time_t now, struct fl_signer_answer *answer)
 {
@@ -16,6 +30,9 @@ static enum fl_error issue(struct fl_signer *signer, const struct fl_msg_sign *r
     if (error == FL_OK)
         error =
             fl_signer_policy_judge(&signer->policy, request, csr.name, now, &grant, &answer->text);
+    if (error == FL_OK && grant.kind == FL_CERT_DEVICE)
+        error = fl_history_judge(signer->history, request->name, csr.spki_sha256, now,
+                                 &answer->result.retry_after_s, &answer->text);
     if (error != FL_OK)
         goto out;
     wanted = (struct fl_cert_request){.kind = grant.kind,
@@ -23,23 +40,24 @@ static enum fl_error issue(struct fl_signer *signer, const struct fl_msg_sign *r
                                       .not_before = grant.not_before,
                                       .not_after = grant.not_after,
                                       .subject_key = csr.key,
+                                      .subject_spki = csr.spki,
                                       .issuer = signer->issuing,
                                       .issuer_key = signer->key};
     if (grant.kind == FL_CERT_SERVER) {
         wanted.hosts = signer->policy.hosts;
         wanted.host_count = signer->policy.host_count;
     }
-    error = fl_cert_issue(&wanted, &answer->certificate, &answer->text);
-    /* What was made is read again: the answer says what is in the certificate. */
+    /* What was made is read: the answer says what is in the certificate. */
+    error = fl_cert_issue_read(&wanted, &answer->certificate, &info, &answer->text);
     if (error == FL_OK)
-        error = fl_cert_read(fl_buffer_slice(&answer->certificate), &info, &answer->text);
+        error = write_down(signer, request, &info, csr.spki_sha256, now, &answer->text);
     if (error == FL_OK) {
         (void)fl_str_copy(answer->serial, sizeof answer->serial, info.serial);
         answer->result.not_before = info.not_before;
         answer->result.not_after = info.not_after;
     }
 out:
-    EVP_PKEY_free(csr.key);
+    fl_csr_info_free(&csr);
     return error;
 }
 
@@ -75,10 +93,13 @@ void fl_signer_answer(struct fl_signer *signer, const struct fl_msg_sign *reques
         error = fl_fail(&answer->text, FL_EBUSY, "the signer is busy: over %d requests a second",
                         FL_SIGNER_RATE);
     else
+        error = fl_ledger_ready(&signer->ledger, &answer->text);
+    if (error == FL_OK)
         error = issue(signer, request, now, answer);
     if (error != FL_OK) {
         fl_buffer_clear(&answer->certificate);
         answer->serial[0] = 0;
+        fl_ledger_refused(&signer->ledger, request, error, answer->text.text, now, monotonic);
     }
     answer->result.error = (uint32_t)error;
     answer->result.detail = fl_slice_str(answer->text.text);

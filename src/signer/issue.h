@@ -2,14 +2,16 @@
  *
  * The signer's keys and its one service: a SIGN message in, a SIGN_RESULT out. Of all processes of
  * a hub this alone holds the issuing key. It loads it from DIR/keys once, checks that what it
- * loaded belongs together, judges each request by its own policy (signer/policy) and logs each
- * certificate that it issues and each request that it refuses.
+ * loaded belongs together, judges each request by its own policy (signer/policy) and writes down
+ * each certificate that it issues and each request that it refuses (signer/ledger).
  */
 #ifndef FL_SIGNER_ISSUE_H
 #define FL_SIGNER_ISSUE_H
 
 #include "io/files.h"
+#include "signer/history.h"
 #include "signer/keystore.h"
+#include "signer/ledger.h"
 #include "signer/policy.h"
 #include "trust/datakey.h"
 
@@ -27,17 +29,20 @@ struct fl_signer {
     struct fl_files_folder keys; /* DIR/keys */
     struct fl_files files;
     struct fl_keystore *keystore;
+    struct fl_ledger ledger;
+    struct fl_history *history; /* of what the ledger has */
 };
 
-/* Reads DIR/keys/{issuing.key,issuing.pem,root.pem,data.key,device-keys} and the host line of
- * DIR/hub.conf. Errors name the file: unreadable, readable by others (FL_EDENIED), malformed, not
- * belonging together, expired at `now`. The struct stays where it is. Always free it. */
+/* Reads DIR/keys/{issuing.key,issuing.pem,root.pem,data.key,device-keys,issued/} and the host line
+ * of DIR/hub.conf. Errors name the file: unreadable, readable by others (FL_EDENIED), malformed,
+ * not belonging together, expired at `now`. The struct stays where it is. Always free it. */
 FL_MUST_USE enum fl_error fl_signer_load(struct fl_signer *signer, const char *dir, fl_time_t now,
                                          struct fl_context *ctx);
 void fl_signer_free(struct fl_signer *signer);
 
 /* Answers one request. `now` is ms since the epoch, `monotonic` is for the rate limit (FL_EBUSY).
- * The slices of `result` point into `certificate`, `text` and the request. */
+ * The slices of `result` point into `certificate`, `text` and the request. What the ledger got is
+ * not written yet: no answer may leave before fl_ledger_commit. */
 struct fl_signer_answer {
     struct fl_msg_sign_result result;
     struct fl_buffer certificate; /* emptied and filled by each answer; the caller frees it */

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CHUNK = 4096, PATH_SIZE = 4096 + 64 };
+enum { CHUNK = 4096, PATH_SIZE = 4096 + 64, HISTORY_FILES = 16, HISTORY_PAGE = 1024 * 1024 };
 
 static enum fl_error read_all(int fd, struct fl_buffer *out, struct fl_context *ctx)
 {
@@ -179,6 +179,37 @@ static enum fl_error load_device_keys(struct fl_signer *signer, const char *dir,
                             ctx);
 }
 
+static enum fl_error remember(struct fl_history *history, struct fl_slice frames,
+                              struct fl_context *ctx)
+{
+    struct fl_issued record = {0};
+    enum fl_error error = FL_OK;
+
+    while (error == FL_OK && fl_issued_decode(&frames, &record) == FL_OK)
+        if (record.kind == FL_ISSUED_DEVICE)
+            error = fl_history_note(history, record.subject, record.key, record.at, ctx);
+    return error;
+}
+
+/* The newest files of the log hold more than is remembered. */
+static enum fl_error load_history(struct fl_signer *signer, struct fl_context *ctx)
+{
+    struct fl_issuance *log = signer->ledger.log;
+    struct fl_issuance_place place = {.after = fl_issuance_before(log, HISTORY_FILES)};
+    struct fl_buffer page = FL_BUFFER(HISTORY_PAGE);
+    enum fl_error error = fl_history_create(&signer->history, ctx);
+
+    while (error == FL_OK) {
+        fl_buffer_clear(&page);
+        error = fl_issuance_page(log, &place, &page, HISTORY_PAGE, ctx);
+        if (error != FL_OK || page.size == 0)
+            break;
+        error = remember(signer->history, fl_buffer_slice(&page), ctx);
+    }
+    fl_buffer_free(&page);
+    return fl_fail_in(ctx, error, FL_LEDGER_FOLDER);
+}
+
 static enum fl_error add_hosts(struct fl_signer *signer, const struct fl_conf *conf,
                                const struct fl_conf_node *line, struct fl_context *ctx)
 {
@@ -250,6 +281,10 @@ enum fl_error fl_signer_load(struct fl_signer *signer, const char *dir, fl_time_
     if (error == FL_OK)
         error = load_device_keys(signer, dir, ctx);
     if (error == FL_OK)
+        error = fl_ledger_open(&signer->ledger, dir, signer->key, now, ctx);
+    if (error == FL_OK)
+        error = load_history(signer, ctx);
+    if (error == FL_OK)
         warn_of_root_key(dir);
     return error;
 }
@@ -258,6 +293,8 @@ void fl_signer_free(struct fl_signer *signer)
 {
     for (size_t i = 0; i < FL_LIMIT_HOSTS; i++)
         free(signer->host_text[i]);
+    fl_history_free(signer->history);
+    fl_ledger_close(&signer->ledger);
     fl_keystore_free(signer->keystore);
     fl_files_close(&signer->keys);
     EVP_PKEY_free(signer->key);

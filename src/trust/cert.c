@@ -186,7 +186,8 @@ static enum fl_error check_request(const struct fl_cert_request *request, struct
                        fl_str_printable(shown, sizeof shown, fl_slice_str(request->name)));
     if (request->issuer && X509_check_private_key(request->issuer, request->issuer_key) != 1)
         return fl_der_refuse(ctx, FL_EINVAL, "the issuer's key is not that of its certificate");
-    return fl_key_judge(request->subject_key, ctx);
+    /* fl_csr_check has judged what it gives in this form. */
+    return request->subject_spki ? FL_OK : fl_key_judge(request->subject_key, ctx);
 }
 
 static enum fl_error set_subject(X509 *certificate, const struct fl_cert_request *request,
@@ -205,19 +206,66 @@ static enum fl_error set_subject(X509 *certificate, const struct fl_cert_request
     return error;
 }
 
+/* X509_set_pubkey encodes the key and decodes what it encoded, which costs more than the signature.
+ */
+static bool set_public_key(X509 *certificate, const struct fl_cert_request *request)
+{
+    ASN1_OBJECT *algorithm = NULL;
+    const unsigned char *point = NULL;
+    unsigned char *copy = NULL;
+    int size = 0;
+
+    if (!request->subject_spki)
+        return X509_set_pubkey(certificate, request->subject_key) == 1;
+    if (X509_PUBKEY_get0_param(&algorithm, &point, &size, NULL, request->subject_spki) != 1)
+        return false;
+    copy = OPENSSL_memdup(point, (size_t)size);
+    if (copy &&
+        X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(certificate), OBJ_dup(algorithm), V_ASN1_OBJECT,
+                               OBJ_nid2obj(NID_X9_62_prime256v1), copy, size) == 1)
+        return true;
+    OPENSSL_free(copy);
+    return false;
+}
+
+/* Kind and name were just written; the rest is read from what was signed. */
+static enum fl_error describe(X509 *certificate, const struct fl_cert_request *request,
+                              struct fl_slice der, struct fl_cert_info *info,
+                              struct fl_context *ctx)
+{
+    enum fl_error error = FL_OK;
+
+    *info = (struct fl_cert_info){.kind = request->kind};
+    (void)fl_str_copy(info->name, sizeof info->name, request->name);
+    fl_sha256(der, info->sha256);
+    error = fl_der_serial(certificate, info->serial, ctx);
+    if (error == FL_OK)
+        error = fl_der_time(X509_get0_notBefore(certificate), &info->not_before, ctx);
+    if (error == FL_OK)
+        error = fl_der_time(X509_get0_notAfter(certificate), &info->not_after, ctx);
+    return error;
+}
+
 enum fl_error fl_cert_issue(const struct fl_cert_request *request, struct fl_buffer *der,
                             struct fl_context *ctx)
+{
+    return fl_cert_issue_read(request, der, NULL, ctx);
+}
+
+enum fl_error fl_cert_issue_read(const struct fl_cert_request *request, struct fl_buffer *der,
+                                 struct fl_cert_info *info, struct fl_context *ctx)
 {
     enum fl_error error = check_request(request, ctx);
     int path_length = kinds[request->kind].path_length;
     X509 *certificate = NULL;
     uint8_t *bytes = NULL;
+    size_t before = der->size;
 
     if (error != FL_OK)
         return error;
     certificate = X509_new();
     if (!certificate || X509_set_version(certificate, X509_VERSION_3) != 1 ||
-        X509_set_pubkey(certificate, request->subject_key) != 1)
+        !set_public_key(certificate, request))
         error = fl_crypto_fail(ctx, "make a certificate");
     if (error == FL_OK)
         error = set_serial(certificate, ctx);
@@ -241,6 +289,9 @@ enum fl_error fl_cert_issue(const struct fl_cert_request *request, struct fl_buf
 
         error = fl_der_append(bytes, size, "encode a certificate", der, ctx);
     }
+    if (error == FL_OK && info)
+        error =
+            describe(certificate, request, fl_slice_from(fl_buffer_slice(der), before), info, ctx);
     X509_free(certificate);
     return error;
 }

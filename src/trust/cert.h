@@ -35,7 +35,9 @@ struct fl_cert_request {
     fl_time_t not_before; /* ms since the epoch; seconds are kept */
     fl_time_t not_after;
     EVP_PKEY *subject_key; /* public half is enough */
-    X509 *issuer;          /* NULL: self-signed root */
+    /* The same as fl_csr_check gave it, and judged; costs less than encoding it anew. Or NULL. */
+    const X509_PUBKEY *subject_spki;
+    X509 *issuer; /* NULL: self-signed root */
     EVP_PKEY *issuer_key;
 };
 
@@ -52,6 +54,11 @@ struct fl_cert_info {
     uint8_t sha256[32]; /* of the DER */
 };
 
+/* The same, and what is in it. */
+FL_MUST_USE enum fl_error fl_cert_issue_read(const struct fl_cert_request *request,
+                                             struct fl_buffer *der, struct fl_cert_info *info,
+                                             struct fl_context *ctx);
+
 /* Reads a certificate of ours; it verifies no signature. FL_EPARSE: not a certificate, or not of a
  * kind above (for instance a device certificate whose names disagree). */
 FL_MUST_USE enum fl_error fl_cert_read(struct fl_slice der, struct fl_cert_info *info,
@@ -65,9 +72,13 @@ FL_MUST_USE enum fl_error fl_csr_create(EVP_PKEY *key, const char *name, struct 
 
 struct fl_csr_info {
     char name[FL_LIMIT_HOST + 1]; /* CN, empty when there is none */
+    /* Of the SubjectPublicKeyInfo in its one usual form: the same key in another encoding gives the
+     * same. */
     uint8_t spki_sha256[32];
-    EVP_PKEY *key; /* the caller frees it */
+    EVP_PKEY *key;     /* the caller frees both with fl_csr_info_free */
+    X509_PUBKEY *spki; /* P-256 in the usual form, or NULL */
 };
+void fl_csr_info_free(struct fl_csr_info *info);
 
 /* Parses and judges: well-formed with nothing after it, proof of possession, a key that is strong
  * (EC P-256, P-384, Ed25519, RSA 2048-4096 with a sane exponent), no request for a CA certificate.

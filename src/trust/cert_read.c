@@ -26,28 +26,6 @@ enum fl_error fl_cert_x509(struct fl_slice der, X509 **certificate, struct fl_co
     return FL_OK;
 }
 
-static enum fl_error read_time(const ASN1_TIME *from, fl_time_t *to, struct fl_context *ctx)
-{
-    struct tm parts = {0};
-
-    if (ASN1_TIME_to_tm(from, &parts) != 1)
-        return fl_der_refuse(ctx, FL_EPARSE, "a certificate's time is malformed");
-    *to = (fl_time_t)timegm(&parts) * 1000;
-    return FL_OK;
-}
-
-static enum fl_error read_serial(const X509 *certificate, char to[FL_LIMIT_SERIAL_HEX],
-                                 struct fl_context *ctx)
-{
-    const ASN1_INTEGER *serial = X509_get0_serialNumber(certificate);
-    int size = ASN1_STRING_length(serial);
-
-    if (ASN1_STRING_type(serial) != V_ASN1_INTEGER || size < 1 || size > 20)
-        return fl_der_refuse(ctx, FL_EPARSE, "a serial number is positive and of 1 to 20 octets");
-    fl_hex(to, FL_LIMIT_SERIAL_HEX, fl_slice(ASN1_STRING_get0_data(serial), (size_t)size));
-    return FL_OK;
-}
-
 /* The one purpose of an end certificate, or NID_undef. */
 static int only_purpose(X509 *certificate)
 {
@@ -132,11 +110,11 @@ enum fl_error fl_cert_read_x509(X509 *certificate, struct fl_cert_info *info,
     if (error == FL_OK)
         error = read_name(certificate, info, ctx);
     if (error == FL_OK)
-        error = read_serial(certificate, info->serial, ctx);
+        error = fl_der_serial(certificate, info->serial, ctx);
     if (error == FL_OK)
-        error = read_time(X509_get0_notBefore(certificate), &info->not_before, ctx);
+        error = fl_der_time(X509_get0_notBefore(certificate), &info->not_before, ctx);
     if (error == FL_OK)
-        error = read_time(X509_get0_notAfter(certificate), &info->not_after, ctx);
+        error = fl_der_time(X509_get0_notAfter(certificate), &info->not_after, ctx);
     if (error == FL_OK && X509_digest(certificate, EVP_sha256(), info->sha256, NULL) != 1)
         error = fl_crypto_fail(ctx, "digest a certificate");
     ERR_clear_error();

@@ -3,9 +3,13 @@
 #include "trust/der.h"
 #include "trust/key.h"
 
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
 #include <openssl/x509v3.h>
+
+enum { P256_POINT = 65 };
 
 enum fl_error fl_csr_create(EVP_PKEY *key, const char *name, struct fl_buffer *der,
                             struct fl_context *ctx)
@@ -98,17 +102,54 @@ static enum fl_error prove(X509_REQ *request, EVP_PKEY *key, struct fl_context *
     return FL_OK;
 }
 
-static enum fl_error digest_key(X509_REQ *request, uint8_t out[FL_SHA256_SIZE],
+/* P-256 by name and an uncompressed point: what nearly every request has. Reading the request has
+ * seen to it that the point is on the curve. */
+static bool is_usual(X509_PUBKEY *spki)
+{
+    ASN1_OBJECT *algorithm = NULL;
+    X509_ALGOR *parameters = NULL;
+    const void *curve = NULL;
+    const unsigned char *point = NULL;
+    int type = V_ASN1_UNDEF;
+    int size = 0;
+
+    if (X509_PUBKEY_get0_param(&algorithm, &point, &size, &parameters, spki) != 1)
+        return false;
+    X509_ALGOR_get0(NULL, &type, &curve, parameters);
+    return OBJ_obj2nid(algorithm) == NID_X9_62_id_ecPublicKey && type == V_ASN1_OBJECT &&
+           OBJ_obj2nid(curve) == NID_X9_62_prime256v1 && size == P256_POINT &&
+           point[0] == POINT_CONVERSION_UNCOMPRESSED;
+}
+
+/* A key must have one name, whatever form the request has it in. */
+static enum fl_error digest_key(X509_REQ *request, EVP_PKEY *key, struct fl_csr_info *info,
                                 struct fl_context *ctx)
 {
+    X509_PUBKEY *spki = X509_REQ_get_X509_PUBKEY(request);
     uint8_t *der = NULL;
-    int size = i2d_X509_PUBKEY(X509_REQ_get_X509_PUBKEY(request), &der);
+    int size = -1;
 
+    if (is_usual(spki)) {
+        info->spki = X509_PUBKEY_dup(spki);
+        size = info->spki ? i2d_X509_PUBKEY(spki, &der) : -1;
+    } else if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC ||
+               EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                                              OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED)) {
+        size = i2d_PUBKEY(key, &der);
+    }
     if (size < 0)
         return fl_crypto_fail(ctx, "encode a public key");
-    fl_sha256(fl_slice(der, (size_t)size), out);
+    fl_sha256(fl_slice(der, (size_t)size), info->spki_sha256);
     OPENSSL_free(der);
     return FL_OK;
+}
+
+void fl_csr_info_free(struct fl_csr_info *info)
+{
+    EVP_PKEY_free(info->key);
+    X509_PUBKEY_free(info->spki);
+    info->key = NULL;
+    info->spki = NULL;
 }
 
 enum fl_error fl_csr_check(struct fl_slice der, struct fl_csr_info *info, struct fl_context *ctx)
@@ -136,7 +177,8 @@ enum fl_error fl_csr_check(struct fl_slice der, struct fl_csr_info *info, struct
         goto out;
     }
     /* Strength before proof: verifying with a monstrous key is work for an attacker to give us. */
-    error = fl_key_judge(key, ctx);
+    if (!is_usual(X509_REQ_get_X509_PUBKEY(request)))
+        error = fl_key_judge(key, ctx);
     if (error == FL_OK)
         error = prove(request, key, ctx);
     if (error == FL_OK)
@@ -145,12 +187,14 @@ enum fl_error fl_csr_check(struct fl_slice der, struct fl_csr_info *info, struct
         error = fl_der_common_name(X509_REQ_get_subject_name(request), info->name,
                                    sizeof info->name, ctx);
     if (error == FL_OK)
-        error = digest_key(request, info->spki_sha256, ctx);
+        error = digest_key(request, key, info, ctx);
 out:
     if (error == FL_OK)
         info->key = key;
     else
         EVP_PKEY_free(key);
+    if (error != FL_OK)
+        fl_csr_info_free(info);
     X509_REQ_free(request);
     ERR_clear_error();
     return error;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trust/der.h"
 
+#include "base/str.h"
+
 #include "trust/key.h"
 
 #include <limits.h>
@@ -96,4 +98,26 @@ enum fl_error fl_der_set_common_name(X509_NAME *name, const char *text, struct f
 const EVP_MD *fl_der_digest_for(const EVP_PKEY *key)
 {
     return EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256();
+}
+
+enum fl_error fl_der_time(const ASN1_TIME *from, fl_time_t *to, struct fl_context *ctx)
+{
+    struct tm parts = {0};
+
+    if (ASN1_TIME_to_tm(from, &parts) != 1)
+        return fl_der_refuse(ctx, FL_EPARSE, "a certificate's time is malformed");
+    *to = (fl_time_t)timegm(&parts) * 1000;
+    return FL_OK;
+}
+
+enum fl_error fl_der_serial(const X509 *certificate, char to[FL_LIMIT_SERIAL_HEX],
+                            struct fl_context *ctx)
+{
+    const ASN1_INTEGER *serial = X509_get0_serialNumber(certificate);
+    int size = ASN1_STRING_length(serial);
+
+    if (ASN1_STRING_type(serial) != V_ASN1_INTEGER || size < 1 || size > 20)
+        return fl_der_refuse(ctx, FL_EPARSE, "a serial number is positive and of 1 to 20 octets");
+    fl_hex(to, FL_LIMIT_SERIAL_HEX, fl_slice(ASN1_STRING_get0_data(serial), (size_t)size));
+    return FL_OK;
 }

@@ -6,6 +6,8 @@
 #define FL_TRUST_DER_H
 
 #include "base/buffer.h"
+#include "base/limits.h"
+#include "base/time.h"
 
 #include <openssl/bio.h>
 #include <openssl/x509.h>
@@ -34,6 +36,11 @@ FL_MUST_USE enum fl_error fl_der_common_name(const X509_NAME *name, char *to, si
 #define FL_CERT_CN_MAX 64
 FL_MUST_USE enum fl_error fl_der_set_common_name(X509_NAME *name, const char *text,
                                                  struct fl_context *ctx);
+
+FL_MUST_USE enum fl_error fl_der_time(const ASN1_TIME *from, fl_time_t *to, struct fl_context *ctx);
+/* The serial number in hex. */
+FL_MUST_USE enum fl_error fl_der_serial(const X509 *certificate, char to[FL_LIMIT_SERIAL_HEX],
+                                        struct fl_context *ctx);
 
 /* The digest that goes with a signing key: none for Ed25519, else SHA-256. */
 const EVP_MD *fl_der_digest_for(const EVP_PKEY *key);

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fl_csr_check(fl_slice(data, size), &info, &ctx) == FL_OK) {
         fl_assert(info.key != NULL);
         fl_assert(fl_slice_is_utf8(fl_slice_str(info.name)));
-        EVP_PKEY_free(info.key);
+        fl_csr_info_free(&info);
     } else {
         fl_assert(info.key == NULL && ctx.text[0] != 0);
     }

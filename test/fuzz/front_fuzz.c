@@ -21,7 +21,7 @@ static void check_enrolment(struct fl_slice in)
     } else {
         fl_assert(ctx.text[0]);
     }
-    EVP_PKEY_free(info.key);
+    fl_csr_info_free(&info);
     fl_buffer_free(&der);
 }
 

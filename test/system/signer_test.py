@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """fairlead-signer by itself: we are its parent and its hub, and speak the frames of codec/msg by hand."""
 import base64
+import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -16,7 +18,7 @@ from harness import BIN, run, wait_for
 START, CHANNEL, READY, LOST = 1, 2, 4, 5
 SIGNER_HELLO, SIGN, SIGN_RESULT = 48, 49, 50
 DATA_KEY, DATA_KEY_ERASE, DATA_KEY_RESULT = 51, 52, 53
-OK, PARSE, DENIED, AUTH, INVAL, EXPIRED = 0, 2, 8, 9, 1, 10
+OK, PARSE, DENIED, AUTH, INVAL, EXPIRED, BUSY = 0, 2, 8, 9, 1, 10, 17
 
 
 def text(value):
@@ -131,7 +133,8 @@ class Signer(unittest.TestCase):
         return path.read_bytes()
 
     def sign(self, hub, kind, name, csr, validity_s=7 * 86400):
-        hub.sendall(frame(SIGN, struct.pack("<Q", 9), text(kind), text(name), struct.pack("<I", validity_s), text(csr)))
+        hub.sendall(frame(SIGN, struct.pack("<Q", 9), text(kind), text(name), struct.pack("<I", validity_s), text(csr),
+                          text("a test")))
         kind, fields = receive(hub)
         self.assertEqual(kind, SIGN_RESULT)
         self.assertEqual(fields.number("<Q"), 9)
@@ -218,6 +221,83 @@ class Signer(unittest.TestCase):
         new = self.channel()
         self.assertIsNone(receive(old))
         self.assertEqual(self.sign(new, "device", "cam-01", self.csr("cam-01"))[0], OK)
+
+    def issued(self, *argv, check=True):
+        return run(BIN / "fairlead", "--hub", self.dir, "audit", *argv, check=check)
+
+    def test_what_it_signed_is_in_its_log_before_the_answer_and_after_a_kill(self):
+        self.ready()
+        hub = self.channel()
+        csr = self.csr("cam-01")
+        certificates = [self.sign(hub, "device", "cam-01", csr)[2] for _ in range(3)]
+        self.assertEqual(self.sign(hub, "device", "cam-02", csr)[0], DENIED)
+        self.process.kill()
+        self.process.wait()
+        rows = json.loads(self.issued("issued", "--json").stdout)
+        self.assertEqual([r["kind"] for r in rows], ["device"] * 3 + ["refused"])
+        self.assertEqual([r["sha256"] for r in rows[:3]], [hashlib.sha256(c).hexdigest() for c in certificates])
+        self.assertEqual(rows[0]["reason"], "a test")
+        self.assertIn("the request is for 'cam-01', not for 'cam-02'", rows[3]["detail"])
+
+    def test_requests_that_come_together_are_answered_together(self):
+        self.ready()
+        hub = self.channel()
+        csrs = [self.csr(f"cam-{i}") for i in range(20)]
+        hub.sendall(b"".join(frame(SIGN, struct.pack("<Q", i), text("device"), text(f"cam-{i}"), struct.pack("<I", 86400),
+                                   text(csr), text("")) for i, csr in enumerate(csrs)))
+        for i in range(20):
+            kind, fields = receive(hub)
+            self.assertEqual((kind, fields.number("<Q"), fields.number("<I")), (SIGN_RESULT, i, OK))
+
+    def test_it_ends_with_a_signed_checkpoint(self):
+        self.ready()
+        hub = self.channel()
+        self.assertEqual(self.sign(hub, "device", "cam-01", self.csr("cam-01"))[0], OK)
+        self.parent.close()
+        self.assertEqual(self.process.wait(30), 0)
+        self.assertEqual([r["kind"] for r in json.loads(self.issued("issued", "--json").stdout)], ["device", "checkpoint"])
+
+    def test_a_torn_record_is_cut_off_and_the_log_says_so(self):
+        self.ready()
+        hub = self.channel()
+        csr = self.csr("cam-01")
+        self.assertEqual(self.sign(hub, "device", "cam-01", csr)[0], OK)
+        self.process.kill()
+        self.process.wait()
+        path = self.dir / "keys/issued/issued-0000000000000001.seg"
+        with open(path, "ab") as log:
+            log.write(path.read_bytes()[:100])
+        self.ready()
+        self.assertEqual(self.sign(self.channel(), "device", "cam-01", csr)[0], OK)
+        rows = json.loads(self.issued("issued", "--json").stdout)
+        self.assertEqual([r["kind"] for r in rows], ["device", "repaired", "device"])
+        self.assertIn("cut off 100 octets", rows[1]["detail"])
+
+    def test_it_does_not_start_on_a_log_that_is_damaged_inside(self):
+        self.ready()
+        hub = self.channel()
+        csr = self.csr("cam-01")
+        for _ in range(3):
+            self.assertEqual(self.sign(hub, "device", "cam-01", csr)[0], OK)
+        self.process.kill()
+        self.process.wait()
+        path = self.dir / "keys/issued/issued-0000000000000001.seg"
+        data = bytearray(path.read_bytes())
+        data[300] ^= 1
+        path.write_bytes(data)
+        self.start()
+        self.assertEqual(self.process.wait(30), 78)
+        wait_for(lambda: "what was written at octet" in (self.work / "log").read_text(), say="words in the log")
+
+    def test_a_device_gets_no_more_than_its_share(self):
+        self.ready()
+        hub = self.channel()
+        csr = self.csr("cam-01")
+        for _ in range(10):
+            self.assertEqual(self.sign(hub, "device", "cam-01", csr)[0], OK)
+        error, detail, _ = self.sign(hub, "device", "cam-01", csr)
+        self.assertEqual(error, BUSY)
+        self.assertIn("cam-01 got 10 certificates within an hour", detail)
 
     def test_it_cannot_do_anything_else(self):
         self.ready()

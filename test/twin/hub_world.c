@@ -169,9 +169,58 @@ void hub_answer_keys(struct hub_world *w)
     }
 }
 
+static void answer_log(struct hub_world *w, const struct fl_msg_issued_ask *ask)
+{
+    struct fl_msg reply = {.type = fl_msg_type_issued_page};
+    struct fl_issuance_place place = {
+        .after = ask->after, .offset = ask->offset, .since = ask->since};
+    struct fl_buffer page = FL_BUFFER(FL_LIMIT_ISSUED_PAGE);
+    struct fl_context ctx = {0};
+
+    reply.as.issued_page.request = ask->request;
+    reply.as.issued_page.error =
+        (uint32_t)fl_issuance_page(w->log, &place, &page, FL_LIMIT_ISSUED_PAGE, &ctx);
+    reply.as.issued_page.detail = fl_slice_str(ctx.text);
+    reply.as.issued_page.after = place.after;
+    reply.as.issued_page.offset = place.offset;
+    reply.as.issued_page.records = fl_buffer_slice(&page);
+    fl_hub_from_signer(&w->hub, &reply);
+    fl_buffer_free(&page);
+}
+
+void hub_log(struct hub_world *w, struct fl_issued *record)
+{
+    record->at = w->now;
+    assert_ok(fl_issuance_add(w->log, record, NULL));
+    assert_ok(fl_issuance_commit(w->log, NULL));
+}
+
+static void log_certificate(struct hub_world *w, const struct fl_cert_info *info,
+                            const uint8_t key[FL_SHA256_SIZE])
+{
+    uint8_t serial[20];
+    struct fl_issued record = {.kind = FL_ISSUED_DEVICE,
+                               .not_before = info->not_before,
+                               .not_after = info->not_after,
+                               .subject = fl_slice_str(info->name)};
+    size_t size = 0;
+
+    assert_ok(fl_unhex(serial, sizeof serial, fl_slice_str(info->serial), &size));
+    record.serial = fl_slice(serial, size);
+    memcpy(record.sha256, info->sha256, sizeof record.sha256);
+    memcpy(record.key, key, sizeof record.key);
+    hub_log(w, &record);
+}
+
 static bool to_signer(void *self, const struct fl_msg *msg)
 {
     struct hub_world *w = self;
+
+    if (msg->type == fl_msg_type_issued_ask) {
+        if (!w->signer_is_silent)
+            answer_log(w, &msg->as.issued_ask);
+        return true;
+    }
 
     if (msg->type == fl_msg_type_data_key || msg->type == fl_msg_type_data_key_erase) {
         note_key_request(w, msg);
@@ -211,12 +260,13 @@ void hub_answer_sign(struct hub_world *w)
     request.not_after = w->now + (fl_time_t)w->sign.as.sign.validity_s * 1000;
     assert_ok(fl_cert_issue(&request, &der, NULL));
     assert_ok(fl_cert_read(fl_buffer_slice(&der), &info, NULL));
+    log_certificate(w, &info, csr.spki_sha256);
     msg.as.sign_result.request = w->sign.as.sign.request;
     msg.as.sign_result.certificate = fl_buffer_slice(&der);
     msg.as.sign_result.serial = fl_slice_str(info.serial);
     fl_hub_from_signer(&w->hub, &msg);
     fl_buffer_free(&der);
-    EVP_PKEY_free(csr.key);
+    fl_csr_info_free(&csr);
 }
 
 /* --- the world --- */
@@ -271,6 +321,8 @@ int hub_world_open(void **state)
                                .front_unsent = front_unsent,
                                .answer = answer,
                                .self = w};
+    struct fl_issuance_config log = {0};
+    struct fl_issuance_tail tail;
 
     w->now = HUB_NOON;
     w->monotonic = 1000;
@@ -285,6 +337,9 @@ int hub_world_open(void **state)
     w->key_files = fl_files_twin_files(w->key_disk);
     assert_ok(w->key_files.write(w->key_files.self, FL_KEYSTORE_FILE, 0, fl_slice_str(""), NULL));
     assert_ok(fl_keystore_open(&w->key_files, &w->random, master, &w->keystore, NULL));
+    w->log_disk = fl_files_twin_new(2);
+    log.files = fl_files_twin_files(w->log_disk);
+    assert_ok(fl_issuance_open(&log, &w->log, &tail, NULL));
     (void)fl_str_copy(config.hosts[0], sizeof config.hosts[0], "hub.example.net");
     fl_hub_init(&w->hub, fl_store_twin_create(), &w->clock, &w->random, &host, &config, &w->keys);
     *state = w;
@@ -299,6 +354,8 @@ int hub_world_close(void **state)
     fl_profile_keys_free(&w->keys);
     fl_keystore_free(w->keystore);
     fl_files_twin_free(w->key_disk);
+    fl_issuance_free(w->log);
+    fl_files_twin_free(w->log_disk);
     EVP_PKEY_free(w->profile_key);
     EVP_PKEY_free(w->ca_key);
     X509_free(w->ca);

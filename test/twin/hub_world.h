@@ -7,6 +7,7 @@
 #define FL_TEST_TWIN_HUB_WORLD_H
 
 #include "hub/api.h"
+#include "proto/issuance.h"
 #include "signer/keystore.h"
 #include "test/twin/files_twin.h"
 #include "test/twin/store_twin.h"
@@ -47,6 +48,8 @@ struct hub_world {
     struct fl_files_twin *key_disk;
     struct fl_files key_files;
     struct fl_keystore *keystore;
+    struct fl_files_twin *log_disk; /* the signer's issuance log */
+    struct fl_issuance *log;
     struct fl_msg sign; /* the last one; its texts in the buffers below */
     struct fl_buffer sign_csr;
     char sign_name[FL_LIMIT_HOST + 1];
@@ -91,6 +94,8 @@ void hub_enrol(struct hub_world *w, const char *id);
 void hub_enrol_with(struct hub_world *w, const char *id, const char *token, const char *serial);
 void hub_front_confirms(struct hub_world *w);
 void hub_answer_sign(struct hub_world *w);
+/* The signer writes something down that the hub did not ask for. */
+void hub_log(struct hub_world *w, struct fl_issued *record);
 /* The fake signer answers what it was asked for, of keys, from a real key store. */
 void hub_answer_keys(struct hub_world *w);
 

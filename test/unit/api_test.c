@@ -111,6 +111,7 @@ static const struct example examples[] = {
     {"GET", API "/profiles/{name}", API "/profiles/camera", "", ""},
     {"GET", API "/audit", API "/audit", "after=2&limit=5", ""},
     {"GET", API "/audit/verify", API "/audit/verify", "", ""},
+    {"GET", API "/issued", API "/issued", "device=cam-01&limit=5", ""},
     {"POST", API "/principals", API "/principals", "", "{\"name\":\"bob\"}"},
     {"POST", API "/principals/claim", API "/principals/claim", "", NULL},
     {"GET", API "/principals", API "/principals", "", ""},

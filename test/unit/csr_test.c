@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test/unit/pki.h"
 
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -74,7 +75,7 @@ static enum fl_error check(struct fl_slice der, struct fl_context *ctx)
         assert_non_null(info.key);
     else
         assert_null(info.key);
-    EVP_PKEY_free(info.key);
+    fl_csr_info_free(&info);
     return error;
 }
 
@@ -106,7 +107,7 @@ static void our_own_request_passes(void **state)
     assert_ok(fl_key_id(key, id));
     fl_hex(spki, sizeof spki, fl_slice(info.spki_sha256, 8));
     assert_string_equal(spki, id);
-    EVP_PKEY_free(info.key);
+    fl_csr_info_free(&info);
     EVP_PKEY_free(key);
     fl_buffer_free(&der);
 }
@@ -336,10 +337,41 @@ static void requests_of_the_openssl_command_pass(void **state)
     }
 }
 
+/* Whoever may not certify one key for two devices must not be told it in two forms. */
+static void a_key_has_one_name_in_whatever_form(void **state)
+{
+    struct fl_buffer usual = FL_BUFFER(FL_LIMIT_CSR);
+    struct fl_buffer compressed = FL_BUFFER(FL_LIMIT_CSR);
+    struct fl_csr_info a = {0};
+    struct fl_csr_info b = {0};
+    EVP_PKEY *key = NULL;
+    (void)state;
+
+    assert_ok(fl_key_generate(&key, NULL));
+    assert_ok(fl_csr_create(key, "cam-01", &usual, NULL));
+    assert_int_equal(
+        EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                                       OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_COMPRESSED),
+        1);
+    assert_ok(fl_csr_create(key, "cam-01", &compressed, NULL));
+    assert_true(usual.size > compressed.size + 25);
+    assert_ok(fl_csr_check(fl_buffer_slice(&usual), &a, NULL));
+    assert_ok(fl_csr_check(fl_buffer_slice(&compressed), &b, NULL));
+    assert_non_null(a.spki);
+    assert_null(b.spki);
+    assert_memory_equal(a.spki_sha256, b.spki_sha256, sizeof a.spki_sha256);
+    fl_csr_info_free(&a);
+    fl_csr_info_free(&b);
+    EVP_PKEY_free(key);
+    fl_buffer_free(&usual);
+    fl_buffer_free(&compressed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(our_own_request_passes),
+        cmocka_unit_test(a_key_has_one_name_in_whatever_form),
         cmocka_unit_test(every_strong_kind_of_key_can_ask),
         cmocka_unit_test(weak_keys_are_refused),
         cmocka_unit_test(a_curve_given_by_parameters_is_refused),

@@ -126,7 +126,7 @@ static inline void rig_certify(struct rig *r, struct fl_slice csr)
     msg.as.server_cert.certificate = fl_buffer_slice(&der);
     msg.as.server_cert.not_after = fl_clock_now(fl_clock_system()) + PKI_DAY;
     rig_send(r, &msg);
-    EVP_PKEY_free(info.key);
+    fl_csr_info_free(&info);
     fl_buffer_free(&der);
 }
 

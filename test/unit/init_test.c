@@ -366,7 +366,7 @@ static void an_older_hub_gets_its_data_key_once(void **state)
     assert_int_equal(call("--add-data-key", at("older"), "--json"), 0);
     assert_int_equal(mode_of("older/keys/data.key"), 0600);
     assert_int_equal(mode_of("older/keys/device-keys"), 0600);
-    assert_int_equal(entries(at("older/keys")), 6);
+    assert_int_equal(entries(at("older/keys")), 7);
     before = contents("older/keys/data.key");
     assert_ok(fl_datakey_from_pem(fl_buffer_slice(&before), key, &ctx));
     assert_int_equal(call("--add-data-key", at("older"), NULL), 1);
@@ -392,7 +392,7 @@ static void a_lost_data_key_is_not_replaced(void **state)
     assert_non_null(file);
     assert_int_equal(fclose(file), 0);
     assert_ok(fl_init_add_data_key(at("lost"), fl_random_system(), &ctx));
-    assert_int_equal(entries(at("lost/keys")), 6);
+    assert_int_equal(entries(at("lost/keys")), 7);
     assert_int_equal(fl_init_add_data_key(base, fl_random_system(), &ctx), FL_ENOTFOUND);
     assert_int_equal(call("--add-data-key", at("lost"), "--host"), 2);
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "signer/device_keys.h"
 #include "signer/issue.h"
+#include "trust/issued_chain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,8 @@ static int set_up(void **state)
     pki_make(&pki);
     assert_non_null(mkdtemp(dir));
     (void)snprintf(path, sizeof path, "%s/keys", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof path, "%s/keys/issued", dir);
     assert_int_equal(mkdir(path, 0700), 0);
     fl_log_set_writer(listen_to_log);
     return 0;
@@ -311,14 +314,148 @@ static void a_busy_signer_says_so(void **state)
 {
     struct fl_msg_sign request = {.kind = fl_slice_str("device"), .name = fl_slice_str("cam-01")};
     struct fl_signer_answer answer = {0};
-    struct fl_signer signer = {0};
+    struct fl_signer signer;
     (void)state;
 
+    load(&signer);
     for (int i = 0; i < FL_SIGNER_BURST; i++)
         assert_true(fl_signer_rate_take(&signer.rate, 0));
     fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
     assert_int_equal(answer.result.error, FL_EBUSY);
     fl_buffer_free(&answer.certificate);
+    fl_signer_free(&signer);
+}
+
+/* --- what it writes down --- */
+
+/* Of the records from `after` on, those of a kind; the last of them, with its chain checked. */
+static size_t count_records(struct fl_signer *signer, enum fl_issued_kind kind, uint64_t after,
+                            struct fl_issued *last, struct fl_buffer *page)
+{
+    struct fl_issuance_place place = {.after = after};
+    struct fl_issued_chain chain = {0};
+    struct fl_issued record = {0};
+    struct fl_slice in;
+    size_t count = 0;
+
+    *page = FL_BUFFER((size_t)1024 * 1024);
+    assert_ok(fl_issuance_page(signer->ledger.log, &place, page, page->max, NULL));
+    in = fl_buffer_slice(page);
+    while (fl_issued_decode(&in, &record) == FL_OK) {
+        assert_ok(fl_issued_follow(&chain, &record, signer->key, NULL));
+        if (record.kind != kind)
+            continue;
+        *last = record;
+        count++;
+    }
+    return count;
+}
+
+static void every_certificate_is_written_down_before_it_leaves(void **state)
+{
+    struct fl_buffer csr = csr_for("cam-01");
+    struct fl_msg_sign request = sign_request("device", "cam-01", &csr);
+    struct fl_signer_answer answer = {0};
+    struct fl_cert_info info = {0};
+    struct fl_issued record = {0};
+    struct fl_buffer page;
+    struct fl_signer signer;
+    uint64_t before = 0;
+    char serial[FL_LIMIT_SERIAL_HEX];
+    (void)state;
+
+    load(&signer);
+    before = fl_issuance_last(signer.ledger.log);
+    request.reason = fl_slice_str("renewal");
+    fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    assert_int_equal(answer.result.error, FL_OK);
+    assert_int_equal(count_records(&signer, FL_ISSUED_DEVICE, before, &record, &page), 0);
+    fl_buffer_free(&page);
+    assert_ok(fl_ledger_commit(&signer.ledger, PKI_NOW, NULL));
+    assert_int_equal(count_records(&signer, FL_ISSUED_DEVICE, before, &record, &page), 1);
+    assert_ok(fl_cert_read(answer.result.certificate, &info, NULL));
+    fl_hex(serial, sizeof serial, record.serial);
+    assert_string_equal(serial, info.serial);
+    assert_memory_equal(record.sha256, info.sha256, sizeof record.sha256);
+    assert_slice_equal(record.subject, "cam-01");
+    assert_slice_equal(record.reason, "renewal");
+    assert_int_equal(record.at, PKI_NOW);
+    assert_int_equal(record.not_after, info.not_after);
+    fl_buffer_free(&page);
+    /* The end of the log is signed when it is asked for. */
+    assert_true(fl_ledger_is_uncovered(&signer.ledger));
+    assert_ok(fl_ledger_checkpoint(&signer.ledger, PKI_NOW, NULL));
+    assert_false(fl_ledger_is_uncovered(&signer.ledger));
+    assert_int_equal(count_records(&signer, FL_ISSUED_CHECKPOINT, before, &record, &page), 1);
+    fl_buffer_free(&page);
+    fl_buffer_free(&answer.certificate);
+    fl_buffer_free(&csr);
+    fl_signer_free(&signer);
+}
+
+static void refusals_are_written_down_and_over_their_rate_counted(void **state)
+{
+    struct fl_msg_sign request = {.kind = fl_slice_str("device"),
+                                  .name = fl_slice_str("cam\n01"),
+                                  .validity_s = 3600,
+                                  .csr = fl_slice_str("garbage")};
+    struct fl_signer_answer answer = {0};
+    struct fl_issued record = {0};
+    struct fl_buffer page;
+    struct fl_signer signer;
+    uint64_t before = 0;
+    (void)state;
+
+    load(&signer);
+    before = fl_issuance_last(signer.ledger.log);
+    for (int i = 0; i < FL_LEDGER_REFUSALS_BURST + 50; i++)
+        fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    assert_ok(fl_ledger_commit(&signer.ledger, PKI_NOW, NULL));
+    assert_int_equal(count_records(&signer, FL_ISSUED_REFUSED, before, &record, &page),
+                     FL_LEDGER_REFUSALS_BURST);
+    assert_int_equal(record.error, FL_EPARSE);
+    assert_slice_equal(record.subject, "cam\\x0a01");
+    assert_slice_equal(record.text, "not a PKCS #10 request");
+    fl_buffer_free(&page);
+    fl_signer_answer(&signer, &request, PKI_NOW, 2000, &answer);
+    assert_ok(fl_ledger_commit(&signer.ledger, PKI_NOW, NULL));
+    (void)count_records(&signer, FL_ISSUED_REFUSED, before, &record, &page);
+    assert_int_equal(record.unrecorded, 50);
+    fl_buffer_free(&page);
+    fl_buffer_free(&answer.certificate);
+    fl_signer_free(&signer);
+}
+
+/* A restart forgets neither: the log is read again. */
+static void what_it_issued_binds_it_also_after_a_restart(void **state)
+{
+    struct fl_buffer csr = csr_for("");
+    struct fl_msg_sign request = sign_request("device", "bound-01", &csr);
+    struct fl_signer_answer answer = {0};
+    struct fl_signer signer;
+    (void)state;
+
+    load(&signer);
+    request.name = fl_slice_str("cam-01"); /* whose key it is since the tests before */
+    for (int i = 0; answer.result.error == FL_OK; i++) {
+        assert_true(i <= FL_HISTORY_HOUR);
+        fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    }
+    assert_int_equal(answer.result.error, FL_EBUSY);
+    assert_in_range(answer.result.retry_after_s, 1, 3600);
+    assert_ok(fl_ledger_commit(&signer.ledger, PKI_NOW, NULL));
+    fl_signer_free(&signer);
+    load(&signer);
+    fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    assert_int_equal(answer.result.error, FL_EBUSY);
+    request.name = fl_slice_str("bound-01");
+    fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    assert_int_equal(answer.result.error, FL_EDENIED);
+    assert_contains(answer.text.text, "certified for another device already");
+    assert_int_equal(answer.result.certificate.size, 0);
+    fl_buffer_free(&answer.certificate);
+    fl_buffer_free(&csr);
+    fl_signer_free(&signer);
 }
 
 /* --- what it loads --- */
@@ -522,6 +659,9 @@ int main(void)
         cmocka_unit_test(validity_has_bounds_and_ends_with_the_issuer),
         cmocka_unit_test(requests_beyond_the_rate_are_refused_until_time_passes),
         cmocka_unit_test(a_busy_signer_says_so),
+        cmocka_unit_test(every_certificate_is_written_down_before_it_leaves),
+        cmocka_unit_test(refusals_are_written_down_and_over_their_rate_counted),
+        cmocka_unit_test(what_it_issued_binds_it_also_after_a_restart),
         cmocka_unit_test(keys_that_do_not_belong_together_are_not_used),
         cmocka_unit_test(an_issuing_certificate_of_another_root_is_not_used),
         cmocka_unit_test(an_expired_issuing_certificate_is_not_used),
