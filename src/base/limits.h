@@ -37,6 +37,15 @@ enum {
     FL_LIMIT_RENEW_EXPIRED_MIN_S = 3600, /* after the end of a certificate */
     FL_LIMIT_RENEW_EXPIRED_MAX_S = 90 * 86400,
     FL_LIMIT_DEVICE_CERTS = 4, /* live credentials of one device: old and new during renewal */
+    FL_LIMIT_CRL = 12 * 1024 * 1024, /* DER */
+    FL_LIMIT_CRL_ENTRIES = 200000,
+    FL_LIMIT_CRL_ENTRY = 30,       /* on its way between processes */
+    FL_LIMIT_STATUS_FORGET = 1000, /* expired entries taken out at once */
+    FL_LIMIT_OCSP_REQUEST = 2048,  /* DER */
+    FL_LIMIT_OCSP_IDS = 4,         /* certificates asked about in one request */
+    FL_LIMIT_OCSP_RESPONSE = 4096, /* DER, with the responder's certificate */
+    FL_LIMIT_OCSP_CACHE = 65536,   /* responses that the front keeps */
+    FL_LIMIT_OCSP_ASKED = 256,     /* questions of the front that the hub has not answered */
 
     /* Between processes (codec/msg) */
     FL_LIMIT_MSG = 1024 * 1024,                /* one frame */

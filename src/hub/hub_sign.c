@@ -169,7 +169,7 @@ void fl_hub_server_csr(struct fl_hub *hub, const struct fl_msg_server_csr *reque
 /* The signer is trusted to issue, not to be obeyed blindly: what is recorded is what the
  * certificate says. */
 static enum fl_error read_credential(const struct fl_hub_sign *sign, struct fl_slice certificate,
-                                     struct fl_credential *c, struct fl_context *ctx)
+                                     fl_time_t now, struct fl_credential *c, struct fl_context *ctx)
 {
     struct fl_cert_info info = {0};
     X509 *x509 = NULL;
@@ -185,6 +185,7 @@ static enum fl_error read_credential(const struct fl_hub_sign *sign, struct fl_s
     (void)fl_str_copy(c->serial, sizeof c->serial, info.serial);
     (void)fl_str_copy(c->device, sizeof c->device, sign->device);
     c->state = FL_CREDENTIAL_ISSUED;
+    c->since = now;
     c->not_before = info.not_before;
     c->not_after = info.not_after;
     return error;
@@ -216,7 +217,7 @@ static void device_issued(struct fl_hub *hub, struct fl_hub_sign *sign,
         conclude(hub, sign, &v);
         return;
     }
-    v.error = read_credential(sign, result->certificate, &c, &ctx);
+    v.error = read_credential(sign, result->certificate, fl_hub_now(hub), &c, &ctx);
     if (v.error == FL_OK)
         v.error = record_credential(hub, sign, &c, &device, &ctx);
     if (v.error != FL_OK) {
