@@ -47,17 +47,27 @@ static void answer_server(struct fl_hub *hub, const struct verdict *v)
     (void)hub->host.to_front(hub->host.self, &msg);
 }
 
+static bool is_for_device(const struct fl_hub_sign *sign)
+{
+    return !sign->server && !sign->responder;
+}
+
 /* Takes the pending certificate out of the books and tells who waits for it. */
 static void conclude(struct fl_hub *hub, struct fl_hub_sign *sign, const struct verdict *v)
 {
     fl_list_remove(&sign->node);
     hub->sign_count--;
-    if (!sign->server)
+    if (is_for_device(sign))
         fl_enrolment_end(&hub->enrolment, fl_slice_str(sign->device));
     if (v->error != FL_OK)
-        fl_log(FL_LOG_WARN, TAG, "%s: %s", sign->server ? "server certificate" : sign->device,
+        fl_log(FL_LOG_WARN, TAG, "%s: %s",
+               sign->responder ? "OCSP responder's certificate"
+               : sign->server  ? "server certificate"
+                               : sign->device,
                v->detail);
-    if (!sign->orphan && sign->server)
+    if (sign->responder)
+        fl_hub_responder_result(hub, v->error, v->certificate, v->not_after);
+    else if (!sign->orphan && sign->server)
         answer_server(hub, v);
     else if (!sign->orphan)
         answer_enrol(hub, sign->front_request, v);
@@ -72,7 +82,7 @@ static bool ask_signer(struct fl_hub *hub, const struct fl_hub_sign *sign, const
     struct fl_msg msg = {.type = fl_msg_type_sign};
 
     msg.as.sign.request = sign->id;
-    msg.as.sign.kind = fl_slice_str(sign->server ? "server" : "device");
+    msg.as.sign.kind = fl_slice_str(sign->responder ? "ocsp" : sign->server ? "server" : "device");
     msg.as.sign.name = fl_slice_str(name);
     msg.as.sign.validity_s = validity_s;
     msg.as.sign.csr = csr;
@@ -164,6 +174,20 @@ void fl_hub_server_csr(struct fl_hub *hub, const struct fl_msg_server_csr *reque
         conclude(hub, sign, &away);
 }
 
+void fl_hub_sign_responder(struct fl_hub *hub, struct fl_slice csr, uint32_t validity_s)
+{
+    static const struct verdict away = {.error = FL_EBUSY, .detail = "the signer is away"};
+    struct fl_hub_sign *sign = new_sign(hub);
+
+    if (!sign) {
+        fl_hub_responder_result(hub, FL_ENOMEM, fl_slice(NULL, 0), 0);
+        return;
+    }
+    sign->responder = true;
+    if (!ask_signer(hub, sign, hub->config.hosts[0], validity_s, csr))
+        conclude(hub, sign, &away);
+}
+
 /* --- what the signer answers --- */
 
 /* The signer is trusted to issue, not to be obeyed blindly: what is recorded is what the
@@ -227,6 +251,7 @@ static void device_issued(struct fl_hub *hub, struct fl_hub_sign *sign,
         fl_log_device(FL_LOG_INFO, TAG, fl_slice_str(device.id), "has certificate %s", c.serial);
         /* Before the answer, so that the device can connect as soon as it has it. */
         (void)fl_hub_push_device(hub, &device, ++hub->last_seq);
+        fl_hub_status_changed(hub, c.serial); /* and others may have been replaced */
     }
     conclude(hub, sign, &v);
 }
@@ -261,6 +286,7 @@ void fl_hub_connected_with(struct fl_hub *hub, const struct fl_msg_session *even
     fl_log_device(FL_LOG_INFO, TAG, fl_slice_str(device.id),
                   "connected with certificate %s; those before it are retired", serial);
     (void)fl_hub_push_device(hub, &device, ++hub->last_seq);
+    fl_hub_status_changed(hub, serial);
 }
 
 void fl_hub_sign_result(struct fl_hub *hub, const struct fl_msg_sign_result *result)
@@ -278,7 +304,7 @@ void fl_hub_sign_result(struct fl_hub *hub, const struct fl_msg_sign_result *res
     v.error = (enum fl_error)result->error;
     if (v.error != FL_OK) {
         conclude(hub, sign, &v);
-    } else if (sign->server) {
+    } else if (!is_for_device(sign)) {
         v.certificate = result->certificate;
         v.not_after = result->not_after;
         conclude(hub, sign, &v);

@@ -4,6 +4,9 @@
 #include "base/log.h"
 #include "trust/key.h"
 
+/* Of whoever answers OCSP; clients know it by its key. */
+#define OCSP_NAME "OCSP responder"
+
 static enum fl_error issue(struct fl_signer *signer, const struct fl_msg_sign *request,
                            fl_time_t now, struct fl_signer_answer *answer)
 {
@@ -29,6 +32,10 @@ static enum fl_error issue(struct fl_signer *signer, const struct fl_msg_sign *r
         wanted.hosts = signer->policy.hosts;
         wanted.host_count = signer->policy.host_count;
     }
+    if (grant.kind == FL_CERT_OCSP)
+        wanted.name = OCSP_NAME;
+    if (grant.kind == FL_CERT_DEVICE)
+        wanted.status_url = signer->policy.status_url;
     error = fl_cert_issue(&wanted, &answer->certificate, &answer->text);
     /* What was made is read again: the answer says what is in the certificate. */
     if (error == FL_OK)
