@@ -91,7 +91,6 @@ bool fl_status_url_valid(const char *url)
         else
             rest = fl_slice_str("80");
     } else if (!fl_slice_cut(&rest, ':', &host)) {
-        host = rest;
         rest = fl_slice_str("80");
     }
     return fl_str_copy_slice(text, sizeof text, host) && fl_host_valid(text) &&
