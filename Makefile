@@ -62,6 +62,8 @@ cov:
 LOAD ?= ../shared/load
 BENCH ?=
 bench: build
+	@cmake -S . -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=Release "-DCMAKE_C_FLAGS_RELEASE=-O2 -g" > /dev/null
+	@cmake --build build/bench --target ocsp_bench -j $(JOBS) > /dev/null && build/bench/bin/ocsp_bench
 	@LOAD=$(LOAD) test/bench/bench.py --peers hub $(BENCH)
 
 bench-peers: build

@@ -237,6 +237,9 @@ enum fl_msg_from {
     M(refused, 29, FL_MSG_REFUSED, FL_FROM_FRONT)                                                  \
     M(api_request, 30, FL_MSG_API_REQUEST, FL_FROM_FRONT)                                          \
     M(api_response, 31, FL_MSG_API_RESPONSE, FL_FROM_HUB)                                          \
+    M(ocsp_ask, 32, FL_MSG_OCSP_ASK, FL_FROM_FRONT)                                                \
+    M(ocsp_answer, 33, FL_MSG_OCSP_ANSWER, FL_FROM_HUB)                                            \
+    M(ocsp_drop, 34, FL_MSG_OCSP_DROP, FL_FROM_HUB)                                                \
     M(counters, 40, FL_MSG_COUNTERS, FL_FROM_FRONT)                                                \
     M(usage_ask, 41, FL_MSG_USAGE_ASK, FL_FROM_HUB)                                                \
     M(usage, 42, FL_MSG_USAGE, FL_FROM_FRONT | FL_FROM_SIGNER)                                     \
@@ -249,10 +252,7 @@ enum fl_msg_from {
     M(crl_entries, 56, FL_MSG_CRL_ENTRIES, FL_FROM_HUB)                                            \
     M(crl_sign, 57, FL_MSG_CRL_SIGN, FL_FROM_HUB)                                                  \
     M(crl_part, 58, FL_MSG_CRL_PART, FL_FROM_SIGNER | FL_FROM_HUB)                                 \
-    M(crl, 59, FL_MSG_CRL, FL_FROM_SIGNER | FL_FROM_HUB)                                           \
-    M(ocsp_ask, 60, FL_MSG_OCSP_ASK, FL_FROM_FRONT)                                                \
-    M(ocsp_answer, 61, FL_MSG_OCSP_ANSWER, FL_FROM_HUB)                                            \
-    M(ocsp_drop, 62, FL_MSG_OCSP_DROP, FL_FROM_HUB)
+    M(crl, 59, FL_MSG_CRL, FL_FROM_SIGNER | FL_FROM_HUB)
 
 enum fl_msg_type {
 #define FL_MSG_ENUM(name, value, fields, from) fl_msg_type_##name = (value),
