@@ -183,7 +183,7 @@ enum fl_msg_from {
 /* Revocation lists, which are longer than a frame: entries (trust/crl.h) in any number of frames,
  * then what to make of them. The answer, and what the front is told: the list in any number of
  * frames, then its end. A number over the last; `error`: there is no list, and no parts came. */
-#define FL_MSG_PART (512 * 1024)
+#define FL_MSG_PART ((size_t)512 * 1024)
 #define FL_MSG_CRL_ENTRIES(F) F(bytes, entries, FL_MSG_PART)
 #define FL_MSG_CRL_SIGN(F) F(u64, request, 0) F(u64, number, 0) F(u32, validity_s, 0)
 #define FL_MSG_CRL_PART(F) F(bytes, der, FL_MSG_PART)

@@ -74,7 +74,8 @@ void fl_hub_responder_result(struct fl_hub *hub, enum fl_error error, struct fl_
 
 /* --- answers --- */
 
-/* What the hub never issued to a device it does not know. */
+/* What the hub never issued to a device it does not know, and of what has expired it says nothing
+ * any more: that one was held at its end would be lost. */
 static enum fl_error judge(struct fl_hub *hub, struct fl_slice serial,
                            struct fl_ocsp_single *single, struct fl_context *ctx)
 {
@@ -85,7 +86,7 @@ static enum fl_error judge(struct fl_hub *hub, struct fl_slice serial,
     fl_hex(hex, sizeof hex, serial);
     error = fl_credential_get(&hub->store, hex, &c, ctx);
     *single = (struct fl_ocsp_single){.serial = serial, .verdict = FL_OCSP_UNKNOWN};
-    if (error == FL_ENOTFOUND)
+    if (error == FL_ENOTFOUND || (error == FL_OK && c.state == FL_CREDENTIAL_EXPIRED))
         return FL_OK;
     if (error != FL_OK)
         return error;
@@ -119,7 +120,7 @@ static enum fl_error judge_all(struct fl_hub *hub, const struct fl_msg_ocsp_ask 
 void fl_hub_ocsp_ask(struct fl_hub *hub, const struct fl_msg_ocsp_ask *ask)
 {
     const struct fl_responder *r = &hub->status.responder;
-    struct fl_ocsp_single singles[FL_LIMIT_OCSP_IDS];
+    struct fl_ocsp_single singles[FL_LIMIT_OCSP_IDS] = {0};
     struct fl_ocsp_reply reply = {.sha256 = ask->sha256 != 0,
                                   .responder = r->certificate,
                                   .responder_key = r->key,
@@ -145,7 +146,8 @@ void fl_hub_ocsp_ask(struct fl_hub *hub, const struct fl_msg_ocsp_ask *ask)
     msg.as.ocsp_answer.error = (uint32_t)error;
     msg.as.ocsp_answer.sha256 = ask->sha256;
     msg.as.ocsp_answer.serials = ask->serials;
-    msg.as.ocsp_answer.keep = reply.count == 1 && singles[0].verdict != FL_OCSP_UNKNOWN;
+    msg.as.ocsp_answer.keep =
+        error == FL_OK && reply.count == 1 && singles[0].verdict != FL_OCSP_UNKNOWN;
     if (error == FL_OK)
         msg.as.ocsp_answer.response = fl_buffer_slice(&der);
     msg.as.ocsp_answer.this_update = reply.this_update;

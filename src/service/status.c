@@ -156,7 +156,8 @@ static enum fl_error make_index(const struct fl_store *store, fl_time_t now, str
     error = store->ops->scan(store->self, FL_TABLE_CREDENTIAL, fl_slice(NULL, 0), fl_slice(NULL, 0),
                              false, UINT32_MAX, choose_old, &m, ctx);
     at = (const char *)fl_buffer_slice(&m.serials).data;
-    for (size_t used = 0; used < m.serials.size && error == FL_OK; used += strlen(at + used) + 1) {
+    for (size_t used = 0; at && used < m.serials.size && error == FL_OK;
+         used += strlen(at + used) + 1) {
         struct fl_credential c = {0};
 
         error = fl_credential_get(store, at + used, &c, ctx);

@@ -69,11 +69,18 @@ bool fl_host_valid(const char *host)
     return parse_address(host, octets) > 0 || is_dns_name(fl_slice_str(host));
 }
 
+static bool starts_with(struct fl_slice text, const char *what)
+{
+    size_t size = strlen(what);
+
+    return text.size >= size && memcmp(text.data, what, size) == 0;
+}
+
 bool fl_status_url_valid(const char *url)
 {
     struct fl_slice rest = fl_slice_str(url);
     struct fl_slice host = {0};
-    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+    size_t scheme = starts_with(rest, "http://") ? 7 : starts_with(rest, "https://") ? 8 : 0;
     char text[FL_LIMIT_HOST + 1];
     bool is_bracketed = false;
     uint64_t port = 0;

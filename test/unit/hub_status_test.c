@@ -264,6 +264,22 @@ static void ocsp_says_what_is_so_now(void **state)
     assert_false(w->ocsp_keep);
 }
 
+static void of_what_has_expired_nothing_is_said(void **state)
+{
+    struct hub_world *w = *state;
+    char serial[FL_LIMIT_SERIAL_HEX];
+    int reason = 0;
+
+    hub_world_start(w);
+    hub_enrol(w, "cam-01");
+    (void)fl_str_copy(serial, sizeof serial, serial_of(w, "cam-01"));
+    act(w, "cam-01", "hold", "");
+    w->now += 8 * 24 * HOUR_MS;
+    (void)fl_hub_tick(&w->hub);
+    hub_settle_list(w);
+    assert_int_equal(status_of(w, serial, &reason), V_OCSP_CERTSTATUS_UNKNOWN);
+}
+
 static void what_was_said_is_taken_back_when_it_changes(void **state)
 {
     struct hub_world *w = *state;
@@ -326,6 +342,7 @@ int main(void)
         hub_unit(a_list_that_comes_too_late_is_not_taken_for_the_next),
         hub_unit(a_full_disk_means_no_new_list_and_the_next_one_comes),
         hub_unit(ocsp_says_what_is_so_now),
+        hub_unit(of_what_has_expired_nothing_is_said),
         hub_unit(what_was_said_is_taken_back_when_it_changes),
         hub_unit(without_a_certificate_it_says_later),
         hub_unit(a_front_that_asks_for_nonsense_is_told_so),
