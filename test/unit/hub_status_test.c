@@ -280,6 +280,27 @@ static void of_what_has_expired_nothing_is_said(void **state)
     assert_int_equal(status_of(w, serial, &reason), V_OCSP_CERTSTATUS_UNKNOWN);
 }
 
+static void a_renewal_under_way_does_not_get_a_held_device_out(void **state)
+{
+    struct hub_world *w = *state;
+    char serial[FL_LIMIT_SERIAL_HEX];
+
+    hub_world_start(w);
+    hub_enrol(w, "cam-01");
+    (void)fl_str_copy(serial, sizeof serial, serial_of(w, "cam-01"));
+    w->signer_is_silent = true;
+    hub_enrol_with(w, "cam-01", "", serial);
+    act(w, "cam-01", "hold", "");
+    hub_answer_sign(w);
+    assert_int_equal(w->enrol_error, FL_EDENIED);
+    assert_contains(w->enrol_detail, "its certificate is held");
+    assert_false(w->device_may_connect);
+    act(w, "cam-01", "release", "");
+    hub_enrol_with(w, "cam-01", "", serial);
+    hub_answer_sign(w);
+    assert_int_equal(w->enrol_error, FL_OK);
+}
+
 static void what_was_said_is_taken_back_when_it_changes(void **state)
 {
     struct hub_world *w = *state;
@@ -343,6 +364,7 @@ int main(void)
         hub_unit(a_full_disk_means_no_new_list_and_the_next_one_comes),
         hub_unit(ocsp_says_what_is_so_now),
         hub_unit(of_what_has_expired_nothing_is_said),
+        hub_unit(a_renewal_under_way_does_not_get_a_held_device_out),
         hub_unit(what_was_said_is_taken_back_when_it_changes),
         hub_unit(without_a_certificate_it_says_later),
         hub_unit(a_front_that_asks_for_nonsense_is_told_so),
