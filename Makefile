@@ -63,8 +63,9 @@ LOAD ?= ../shared/load
 BENCH ?=
 bench: build
 	@cmake --preset release -B build/bench -DFL_TESTS=ON > /dev/null
-	@cmake --build build/bench --target sign_bench -j $(JOBS) > /dev/null
+	@cmake --build build/bench --target sign_bench ocsp_bench -j $(JOBS) > /dev/null
 	@test/bench/sign.sh build/bench/bin build/release/bin
+	@build/bench/bin/ocsp_bench
 	@LOAD=$(LOAD) test/bench/bench.py --peers hub $(BENCH)
 
 bench-peers: build

@@ -10,10 +10,11 @@ enum {
     /* Names and texts */
     FL_LIMIT_REASON = 256, /* why someone did something */
     FL_LIMIT_SITE = 64,
-    FL_LIMIT_HOST = 253,      /* RFC 1035 */
-    FL_LIMIT_HOSTS = 16,      /* names and addresses one hub answers to */
-    FL_LIMIT_ADDRESS = 64,    /* "[2001:db8::1]:65535" */
-    FL_LIMIT_SERIAL_HEX = 41, /* 20 octets (RFC 5280 4.1.2.2) and the terminator */
+    FL_LIMIT_HOST = 253,       /* RFC 1035 */
+    FL_LIMIT_HOSTS = 16,       /* names and addresses one hub answers to */
+    FL_LIMIT_STATUS_URL = 300, /* "http://hub.example:8080" */
+    FL_LIMIT_ADDRESS = 64,     /* "[2001:db8::1]:65535" */
+    FL_LIMIT_SERIAL_HEX = 41,  /* 20 octets (RFC 5280 4.1.2.2) and the terminator */
 
     /* Configuration and profiles (codec/conf, codec/profile) */
     FL_LIMIT_CONF_SIZE = 256 * 1024,
@@ -37,6 +38,15 @@ enum {
     FL_LIMIT_RENEW_EXPIRED_MIN_S = 3600, /* after the end of a certificate */
     FL_LIMIT_RENEW_EXPIRED_MAX_S = 90 * 86400,
     FL_LIMIT_DEVICE_CERTS = 4, /* live credentials of one device: old and new during renewal */
+    FL_LIMIT_CRL = 12 * 1024 * 1024, /* DER */
+    FL_LIMIT_CRL_ENTRIES = 200000,
+    FL_LIMIT_CRL_ENTRY = 30,       /* on its way between processes */
+    FL_LIMIT_STATUS_FORGET = 1000, /* expired entries taken out at once */
+    FL_LIMIT_OCSP_REQUEST = 2048,  /* DER */
+    FL_LIMIT_OCSP_IDS = 4,         /* certificates asked about in one request */
+    FL_LIMIT_OCSP_RESPONSE = 4096, /* DER, with the responder's certificate */
+    FL_LIMIT_OCSP_CACHE = 16384,   /* responses that the front keeps */
+    FL_LIMIT_OCSP_ASKED = 256,     /* questions of the front that the hub has not answered */
 
     /* The issuance log (proto/issuance) */
     FL_LIMIT_ISSUED_REASON = 96,                /* what control says a certificate is for */

@@ -146,7 +146,8 @@ static bool is_wanted(const struct fl_audit_files_query *query, const struct fl_
 {
     return record->at >= query->since &&
            (!query->device ||
-            (record->kind != FL_ISSUED_SERVER && fl_slice_is(record->subject, query->device)));
+            (record->kind != FL_ISSUED_SERVER && record->kind != FL_ISSUED_OCSP &&
+             fl_slice_is(record->subject, query->device)));
 }
 
 enum fl_error fl_audit_files_issued(const struct fl_audit_files_query *query,

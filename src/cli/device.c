@@ -18,6 +18,7 @@ static enum fl_text_style posture_style(const char *posture)
     } styles[] = {
         {"ok", FL_STYLE_GOOD},      {"quarantined", FL_STYLE_WARN}, {"revoked", FL_STYLE_BAD},
         {"expired", FL_STYLE_WARN}, {"retired", FL_STYLE_DIM},      {"expected", FL_STYLE_DIM},
+        {"held", FL_STYLE_WARN},
     };
 
     for (size_t i = 0; i < sizeof styles / sizeof styles[0]; i++)
@@ -173,8 +174,8 @@ static enum fl_error run_show(struct fl_cli *cli, struct fl_context *ctx)
     return e;
 }
 
-/* quarantine, release, revoke and retire are one call under four names. */
-static const struct fl_cli_option quarantine_options[] = {
+/* quarantine, hold, release, revoke and retire are one call under five names. */
+static const struct fl_cli_option timed_options[] = {
     {"for", "DURATION", "ends by itself after this (90s, 15m, 1h30m, 7d)", NULL, false},
     {"reason", "TEXT", "why; kept in the audit log", NULL, false},
     {"dry-run", NULL, "say what would happen and do nothing", NULL, false},
@@ -196,7 +197,7 @@ static enum fl_error run_change(struct fl_cli *cli, struct fl_context *ctx)
     const char *reason = fl_cli_option(cli, "reason");
     enum fl_error e = fl_cli_name(cli, "device id", cli->operands[0], ctx);
 
-    if (e == FL_OK && strcmp(cli->verb->verb, "quarantine") == 0)
+    if (e == FL_OK && cli->verb->options == timed_options)
         e = fl_cli_seconds(cli, "for", FL_LIMIT_ACTION_S, &for_s, ctx);
     if (e == FL_OK && reason && strlen(reason) >= FL_LIMIT_REASON)
         e = fl_cli_usage(cli, ctx, "--reason: at most %d octets", FL_LIMIT_REASON - 1);
@@ -246,8 +247,16 @@ static const struct fl_cli_verb verbs[] = {
     {"device", "quarantine", "ID", "cut a device off for a time; it can be undone",
      "Closes its live sessions, refuses full and resumed handshakes, and prints the time from the\n"
      "request to the last session closed. Without --for it lasts until: fairlead device release.",
-     quarantine_options, run_change, NULL},
-    {"device", "release", "ID", "end a quarantine", NULL, change_options, run_change, NULL},
+     timed_options, run_change, NULL},
+    {"device", "hold", "ID", "hold a device's certificates; it can be undone",
+     "Closes its live sessions and refuses its certificates, here and wherever the hub's "
+     "revocation\n"
+     "list or OCSP is asked, until they are released. Unlike a quarantine it is about the keys: "
+     "with\n"
+     "a new token the device may enrol anew meanwhile, and is back with a new key.",
+     timed_options, run_change, NULL},
+    {"device", "release", "ID", "end a quarantine or a hold", NULL, change_options, run_change,
+     NULL},
     {"device", "revoke", "ID", "revoke a device's certificates for good",
      "Closes its live sessions and refuses its certificates for ever. To let it back in it must\n"
      "enrol anew: fairlead device token.",

@@ -45,6 +45,7 @@ static enum fl_error show(struct fl_cli *cli, const json_t *outcome, struct fl_c
     bool dry_run = fl_json_true(outcome, "dry_run");
     long long closed = fl_json_int(outcome, "sessions_closed");
     const char *state = fl_json_text(outcome, "state");
+    const char *kind = fl_json_text(outcome, "kind");
     char took[FL_NUMBER_TEXT];
     enum fl_error e = FL_OK;
 
@@ -56,7 +57,7 @@ static enum fl_error show(struct fl_cli *cli, const json_t *outcome, struct fl_c
                          closed == 1 ? "" : "s", took);
     }
     if (!dry_run && strcmp(state, "active") == 0 &&
-        strcmp(fl_json_text(outcome, "kind"), "quarantine") == 0)
+        (strcmp(kind, "quarantine") == 0 || strcmp(kind, "hold") == 0))
         fl_buffer_printf(&out, "  to undo it: fairlead action undo %lld\n",
                          (long long)fl_json_int(outcome, "action"));
     e = fl_cli_write(cli, &out, ctx);

@@ -129,6 +129,14 @@ static bool is_path_char(uint8_t c)
     return is_alphanumeric_or(c, "-._~!$&'()*+,;=:@/");
 }
 
+/* RFC 6960 A.1: base64 in a path, in which a slash is no border and is percent-encoded. */
+static bool may_encode_slash(struct fl_slice raw)
+{
+    static const char ocsp[] = "/ocsp/";
+
+    return raw.size >= sizeof ocsp - 1 && memcmp(raw.data, ocsp, sizeof ocsp - 1) == 0;
+}
+
 static enum fl_error decode_path_byte(struct fl_slice raw, size_t *at, uint8_t *byte,
                                       struct fl_http_head *head, struct fl_context *ctx)
 {
@@ -153,7 +161,7 @@ static enum fl_error decode_path_byte(struct fl_slice raw, size_t *at, uint8_t *
     *at += 3;
     if (*byte < 0x20 || *byte == 0x7F)
         return refuse(head, 400, ctx, "path has an encoded control character");
-    if (*byte == '/' || *byte == '\\')
+    if ((*byte == '/' && !may_encode_slash(raw)) || *byte == '\\')
         return refuse(head, 400, ctx, "path has an encoded slash");
     return FL_OK;
 }

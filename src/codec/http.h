@@ -3,8 +3,8 @@
  * HTTP/1.1 requests (RFC 9112, RFC 9110), read strictly: what two readers could understand
  * differently is refused, not repaired (bare CR or LF, folded lines, space before a colon, both
  * Content-Length and Transfer-Encoding, either of them twice, "." and ".." segments, encoded
- * slashes, NUL). Slices of a head point into its bytes. On failure `status` says what to answer.
- * Pure: no I/O, no clock, no allocation but in the caller's buffers.
+ * slashes but under /ocsp/, NUL). Slices of a head point into its bytes. On failure `status` says
+ * what to answer. Pure: no I/O, no clock, no allocation but in the caller's buffers.
  */
 #ifndef FL_CODEC_HTTP_H
 #define FL_CODEC_HTTP_H

@@ -11,7 +11,7 @@ enum { SERIAL_MAX = 20, CRC_AT = 8 };
 static const char *const kind_names[] = {
     [FL_ISSUED_DEVICE] = "device",     [FL_ISSUED_SERVER] = "server",
     [FL_ISSUED_REFUSED] = "refused",   [FL_ISSUED_CHECKPOINT] = "checkpoint",
-    [FL_ISSUED_REPAIRED] = "repaired",
+    [FL_ISSUED_REPAIRED] = "repaired", [FL_ISSUED_OCSP] = "ocsp",
 };
 #define KINDS (sizeof kind_names / sizeof kind_names[0])
 

@@ -27,6 +27,7 @@ enum fl_issued_kind {
     FL_ISSUED_SERVER = 2,     /* the front's */
     FL_ISSUED_REFUSED = 3,    /* nothing was signed: `error` and `text` say why */
     FL_ISSUED_CHECKPOINT = 4, /* `signature` over the log up to here */
+    FL_ISSUED_OCSP = 6,       /* the OCSP responder's certificate */
     FL_ISSUED_REPAIRED = 5,   /* the end of an interrupted write was cut off; `text` says what */
 };
 
@@ -64,7 +65,8 @@ const char *fl_issued_kind_name(enum fl_issued_kind kind);
 
 static inline bool fl_issued_is_certificate(const struct fl_issued *record)
 {
-    return record->kind == FL_ISSUED_DEVICE || record->kind == FL_ISSUED_SERVER;
+    return record->kind == FL_ISSUED_DEVICE || record->kind == FL_ISSUED_SERVER ||
+           record->kind == FL_ISSUED_OCSP;
 }
 
 #endif

@@ -148,7 +148,7 @@ enum fl_msg_from {
     F(bytes, front_key, 32) /* derived from the data key: CONFIG's log_key */
 #define FL_MSG_SIGN(F)                                                                             \
     F(u64, request, 0)                                                                             \
-    F(str, kind, 16)            /* "device" or "server" */                                         \
+    F(str, kind, 16)            /* "device", "server" or "ocsp" */                                 \
     F(str, name, FL_LIMIT_HOST) /* device id, or the first host; the signer checks it */           \
     F(u32, validity_s, 0)                                                                          \
     F(bytes, csr, FL_LIMIT_CSR)                                                                    \
@@ -193,6 +193,40 @@ enum fl_msg_from {
     F(u32, erased, 0)                                                                              \
     F(bytes, key, 32)
 
+/* Revocation lists, which are longer than a frame: entries (trust/crl.h) in any number of frames,
+ * then what to make of them. The answer, and what the front is told: the list in any number of
+ * frames, then its end. A number over the last; `error`: there is no list, and no parts came. */
+#define FL_MSG_PART ((size_t)512 * 1024)
+#define FL_MSG_CRL_ENTRIES(F) F(bytes, entries, FL_MSG_PART)
+#define FL_MSG_CRL_SIGN(F) F(u64, request, 0) F(u64, number, 0) F(u32, validity_s, 0)
+#define FL_MSG_CRL_PART(F) F(bytes, der, FL_MSG_PART)
+#define FL_MSG_CRL(F)                                                                              \
+    F(u64, request, 0) /* 0 to the front */                                                        \
+    F(u32, error, 0)                                                                               \
+    F(str, detail, 512)                                                                            \
+    F(u64, number, 0)                                                                              \
+    F(i64, this_update, 0)                                                                         \
+    F(i64, next_update, 0)
+
+/* What a front that has no answer asks the hub for an OCSP client: a response about certificates of
+ * the issuing authority, by their serials (u8 size, octets). `sha256`: the client named them by
+ * that and not by SHA-1. The hub signs. */
+#define FL_MSG_OCSP_ASK(F)                                                                         \
+    F(u64, request, 0)                                                                             \
+    F(u8, sha256, 0)                                                                               \
+    F(bytes, serials, FL_LIMIT_OCSP_IDS * 21)
+#define FL_MSG_OCSP_ANSWER(F)                                                                      \
+    F(u64, request, 0)                                                                             \
+    F(u32, error, 0)                                                                               \
+    F(u8, sha256, 0) /* the question again */                                                      \
+    F(bytes, serials, FL_LIMIT_OCSP_IDS * 21)                                                      \
+    F(u8, keep, 0) /* it is about one certificate that the hub knows: it may serve others */       \
+    F(bytes, response, FL_LIMIT_OCSP_RESPONSE) /* DER */                                           \
+    F(i64, this_update, 0)                                                                         \
+    F(i64, next_update, 0)
+/* What was said of these does not hold any more; of none: of all. */
+#define FL_MSG_OCSP_DROP(F) F(bytes, serials, FL_MSG_PART)
+
 /* name, value on the wire, fields, senders. Values are append only. */
 #define FL_MSGS(M)                                                                                 \
     M(start, 1, FL_MSG_START, FL_FROM_PARENT)                                                      \
@@ -216,6 +250,9 @@ enum fl_msg_from {
     M(refused, 29, FL_MSG_REFUSED, FL_FROM_FRONT)                                                  \
     M(api_request, 30, FL_MSG_API_REQUEST, FL_FROM_FRONT)                                          \
     M(api_response, 31, FL_MSG_API_RESPONSE, FL_FROM_HUB)                                          \
+    M(ocsp_ask, 32, FL_MSG_OCSP_ASK, FL_FROM_FRONT)                                                \
+    M(ocsp_answer, 33, FL_MSG_OCSP_ANSWER, FL_FROM_HUB)                                            \
+    M(ocsp_drop, 34, FL_MSG_OCSP_DROP, FL_FROM_HUB)                                                \
     M(counters, 40, FL_MSG_COUNTERS, FL_FROM_FRONT)                                                \
     M(usage_ask, 41, FL_MSG_USAGE_ASK, FL_FROM_HUB)                                                \
     M(usage, 42, FL_MSG_USAGE, FL_FROM_FRONT | FL_FROM_SIGNER)                                     \
@@ -225,6 +262,10 @@ enum fl_msg_from {
     M(data_key, 51, FL_MSG_DATA_KEY, FL_FROM_HUB)                                                  \
     M(data_key_erase, 52, FL_MSG_DATA_KEY_ERASE, FL_FROM_HUB)                                      \
     M(data_key_result, 53, FL_MSG_DATA_KEY_RESULT, FL_FROM_SIGNER)                                 \
+    M(crl_entries, 56, FL_MSG_CRL_ENTRIES, FL_FROM_HUB)                                            \
+    M(crl_sign, 57, FL_MSG_CRL_SIGN, FL_FROM_HUB)                                                  \
+    M(crl_part, 58, FL_MSG_CRL_PART, FL_FROM_SIGNER | FL_FROM_HUB)                                 \
+    M(crl, 59, FL_MSG_CRL, FL_FROM_SIGNER | FL_FROM_HUB)                                   \
     M(issued_ask, 60, FL_MSG_ISSUED_ASK, FL_FROM_HUB)                                              \
     M(issued_page, 61, FL_MSG_ISSUED_PAGE, FL_FROM_SIGNER)
 

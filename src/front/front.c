@@ -152,6 +152,19 @@ static void on_broken(void *self, const char *words)
     fl_child_failed(f->child, words);
 }
 
+/* It may be there or not, and come before or after the others. */
+static void open_status(struct fl_front *f)
+{
+    struct fl_context ctx = {0};
+    int fd = f->status_fd;
+
+    if (fd < 0 || !f->serving)
+        return;
+    f->status_fd = -1;
+    if (fl_status_open(&f->https.status, fd, &ctx) != FL_OK)
+        fail(f, "the listener for status could not be opened", &ctx);
+}
+
 static void serve_if_possible(struct fl_front *f)
 {
     struct fl_context ctx = {0};
@@ -173,6 +186,7 @@ static void serve_if_possible(struct fl_front *f)
         fail(f, "the listeners could not be opened", &ctx);
         return;
     }
+    open_status(f);
     fl_log(FL_LOG_INFO, "front", "serving MQTT and HTTPS");
     fl_child_ready(f->child);
 }
@@ -298,6 +312,8 @@ static enum fl_error on_config(struct fl_front *f, const struct fl_msg *msg, str
         error = fl_tls_set_trust(f->https_tls, m->issuing, m->root, ctx);
     if (!error)
         error = fl_est_config(&f->https.est, m->issuing, m->root, ctx);
+    if (!error)
+        error = fl_status_config(&f->https.status, m->issuing, ctx);
     if (!error) {
         fl_identity_config(&f->identity, m);
         fl_https_config(&f->https, m->hosts);
@@ -363,6 +379,34 @@ static enum fl_error on_api_response(struct fl_front *f, const struct fl_msg *ms
     return FL_OK;
 }
 
+static enum fl_error on_crl_part(struct fl_front *f, const struct fl_msg *msg,
+                                 struct fl_context *ctx)
+{
+    (void)ctx;
+    return fl_status_part(&f->https.status, msg->as.crl_part.der);
+}
+
+static enum fl_error on_crl(struct fl_front *f, const struct fl_msg *msg, struct fl_context *ctx)
+{
+    (void)ctx;
+    return fl_status_list(&f->https.status, &msg->as.crl);
+}
+
+static enum fl_error on_ocsp_answer(struct fl_front *f, const struct fl_msg *msg,
+                                    struct fl_context *ctx)
+{
+    (void)ctx;
+    fl_status_answer(&f->https.status, &msg->as.ocsp_answer);
+    return FL_OK;
+}
+
+static enum fl_error on_ocsp_drop(struct fl_front *f, const struct fl_msg *msg,
+                                  struct fl_context *ctx)
+{
+    (void)ctx;
+    return fl_status_drop(&f->https.status, msg->as.ocsp_drop.serials);
+}
+
 static const struct {
     enum fl_msg_type type;
     bool changes; /* what all workers read */
@@ -377,6 +421,10 @@ static const struct {
     {fl_msg_type_enrol_result, false, on_enrol_result},
     {fl_msg_type_readings_done, false, on_readings_done},
     {fl_msg_type_api_response, false, on_api_response},
+    {fl_msg_type_crl_part, false, on_crl_part},
+    {fl_msg_type_crl, false, on_crl},
+    {fl_msg_type_ocsp_answer, false, on_ocsp_answer},
+    {fl_msg_type_ocsp_drop, false, on_ocsp_drop},
 };
 
 static void hub_away(struct fl_front *f)
@@ -384,6 +432,7 @@ static void hub_away(struct fl_front *f)
     f->hub = NULL;
     fl_workers_hub_there(f->workers, false);
     fl_workers_hub_down(f->workers);
+    fl_status_hub_away(&f->https.status);
     fl_pending_fail_all(&f->https.pending);
 }
 
@@ -465,6 +514,7 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
     f->clock = fl_clock_system();
     f->mqtt_fd = -1;
     f->https_fd = -1;
+    f->status_fd = -1;
     f->link = (struct fl_link){.send = send_to_hub, .self = f};
     f->meter.fired = on_meter;
     f->metered = fl_loop_now(loop);
@@ -472,7 +522,7 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
     fl_identity_init(&f->identity, loop, f->clock, &f->link);
     f->identity.certified = on_certified;
     f->identity.self = f;
-    fl_https_init(&f->https, loop, &f->link);
+    fl_https_init(&f->https, loop, f->clock, &f->link);
     f->https.roster = &f->roster;
     f->https.refused = on_refused_peer;
     f->https.self = f;
@@ -494,15 +544,24 @@ static enum fl_error start(void *self, struct fl_child *child, struct fl_loop *l
 static enum fl_error take_listener(void *self, const char *name, int fd, struct fl_context *ctx)
 {
     struct fl_front *f = self;
-    int *to = strcmp(name, "mqtt") == 0 ? &f->mqtt_fd : &f->https_fd;
+    const struct {
+        const char *name;
+        int *to;
+        bool is_late; /* it came already and is in use */
+    } known[] = {{"mqtt", &f->mqtt_fd, f->serving},
+                 {"https", &f->https_fd, f->serving},
+                 {"status", &f->status_fd, f->https.status.server != NULL}};
 
-    if ((strcmp(name, "mqtt") != 0 && strcmp(name, "https") != 0) || *to >= 0 || f->serving) {
-        (void)close(fd);
-        return fl_fail(ctx, FL_ESTATE, "front: no use for a listener '%s'", name);
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(name, known[i].name) != 0 || *known[i].to >= 0 || known[i].is_late)
+            continue;
+        *known[i].to = fd;
+        open_status(f);
+        serve_if_possible(f);
+        return FL_OK;
     }
-    *to = fd;
-    serve_if_possible(f);
-    return FL_OK;
+    (void)close(fd);
+    return fl_fail(ctx, FL_ESTATE, "front: no use for a listener '%s'", name);
 }
 
 static enum fl_error take_channel(void *self, enum fl_msg_from peer, int fd, struct fl_context *ctx)

@@ -35,6 +35,7 @@ struct fl_front {
     struct fl_https https;
     int mqtt_fd; /* until it is opened; -1: none yet */
     int https_fd;
+    int status_fd;                     /* plain HTTP; only when hub.conf wants it */
     struct fl_buffer issuing;          /* DER */
     uint8_t log_key[FL_FRONT_LOG_KEY]; /* of the log on disk; all there once `knows` */
     bool durable_os;                   /* hub.conf: durability os */

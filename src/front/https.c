@@ -129,6 +129,8 @@ static void on_request(void *self, struct fl_http_exchange *exchange,
     char header[64];
 
     ((struct fl_https *)self)->requests++;
+    if (fl_status_request(&((struct fl_https *)self)->status, exchange, request))
+        return;
     if (!answer) {
         fl_http_problem(exchange, 404, NULL, "nothing is here", NULL);
     } else if (allow && !fl_slice_is(request->method, allow)) {
@@ -163,9 +165,11 @@ static uint16_t port_of(int fd)
     return address.ss_family == AF_INET6 ? ntohs(v6.sin6_port) : 0;
 }
 
-void fl_https_init(struct fl_https *https, struct fl_loop *loop, const struct fl_link *link)
+void fl_https_init(struct fl_https *https, struct fl_loop *loop, const struct fl_clock *clock,
+                   const struct fl_link *link)
 {
     fl_pending_init(&https->pending, loop);
+    fl_status_init(&https->status, loop, clock, link, &https->pending);
     fl_est_init(&https->est, link, &https->pending);
     https->api = (struct fl_api){.link = link, .pending = &https->pending};
 }
@@ -189,6 +193,7 @@ enum fl_error fl_https_open(struct fl_https *https, struct fl_loop *loop, int fd
 void fl_https_free(struct fl_https *https)
 {
     fl_pending_free(&https->pending);
+    fl_status_free(&https->status);
     fl_http_server_close(https->server);
     https->server = NULL;
     fl_est_free(&https->est);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The HTTPS listener: enrolment (front/est), the API (front/api) and the door to MQTT over
- * WebSocket (front/mqtt_upgrade); nothing else is there. A client certificate is optional; who
- * shows one that is not good is refused in the handshake.
+ * The HTTPS listener: enrolment (front/est), the API (front/api), the status of certificates
+ * (front/status) and the door to MQTT over WebSocket (front/mqtt_upgrade); nothing else is there. A
+ * client certificate is optional; who shows one that is not good is refused in the handshake.
  */
 #ifndef FL_FRONT_HTTPS_H
 #define FL_FRONT_HTTPS_H
@@ -11,12 +11,14 @@
 #include "front/est.h"
 #include "front/mqtt.h"
 #include "front/mqtt_upgrade.h"
+#include "front/status.h"
 
 struct fl_https {
     struct fl_pending pending;
     struct fl_est est;
     struct fl_api api;
     struct fl_mqtt_upgrade upgrade;
+    struct fl_status status;
     struct fl_front_mqtt *mqtt; /* gets who came by WebSocket */
     const struct fl_roster *roster;
     /* As of fl_tls_host: someone came with TLS 1.2 who may not. */
@@ -27,7 +29,8 @@ struct fl_https {
     uint64_t requests; /* since the start */
 };
 
-void fl_https_init(struct fl_https *https, struct fl_loop *loop, const struct fl_link *link);
+void fl_https_init(struct fl_https *https, struct fl_loop *loop, const struct fl_clock *clock,
+                   const struct fl_link *link);
 /* The names and addresses of the hub, separated by one space. */
 void fl_https_config(struct fl_https *https, struct fl_slice hosts);
 /* Takes over `fd`. `mqtt` must live as long. */

@@ -152,6 +152,7 @@ void fl_api_add_device(struct fl_api_call *call);
 void fl_api_get_device(struct fl_api_call *call);
 void fl_api_new_token(struct fl_api_call *call);
 void fl_api_quarantine(struct fl_api_call *call);
+void fl_api_hold(struct fl_api_call *call);
 void fl_api_release(struct fl_api_call *call);
 void fl_api_revoke(struct fl_api_call *call);
 void fl_api_retire(struct fl_api_call *call);

@@ -16,7 +16,7 @@ static void foresee(const struct fl_hub *hub, struct fl_outcome *o)
                    session->live == 1 ? "" : "s", session->peer);
 }
 
-enum verb { VERB_QUARANTINE, VERB_REVOKE, VERB_RETIRE, VERB_RELEASE, VERB_UNDO };
+enum verb { VERB_QUARANTINE, VERB_HOLD, VERB_REVOKE, VERB_RETIRE, VERB_RELEASE, VERB_UNDO };
 
 static enum fl_error decide(struct fl_api_call *call, enum verb verb, bool dry_run,
                             struct fl_outcome *o, struct fl_context *ctx)
@@ -31,6 +31,9 @@ static enum fl_error decide(struct fl_api_call *call, enum verb verb, bool dry_r
     case VERB_QUARANTINE:
         return fl_action_apply(store, FL_ACTION_QUARANTINE, call->segment, for_ms, dry_run, &change,
                                o, ctx);
+    case VERB_HOLD:
+        return fl_action_apply(store, FL_ACTION_HOLD, call->segment, for_ms, dry_run, &change, o,
+                               ctx);
     case VERB_REVOKE:
         return fl_action_apply(store, FL_ACTION_REVOKE, call->segment, 0, dry_run, &change, o, ctx);
     case VERB_RETIRE:
@@ -77,6 +80,11 @@ static void act(struct fl_api_call *call, enum verb verb)
 void fl_api_quarantine(struct fl_api_call *call)
 {
     act(call, VERB_QUARANTINE);
+}
+
+void fl_api_hold(struct fl_api_call *call)
+{
+    act(call, VERB_HOLD);
 }
 
 void fl_api_release(struct fl_api_call *call)

@@ -50,7 +50,8 @@ static bool is_wanted(const struct show *show, const struct fl_issued *record)
 {
     return record->at >= show->since &&
            (!show->device[0] ||
-            (record->kind != FL_ISSUED_SERVER && fl_slice_is(record->subject, show->device)));
+            (record->kind != FL_ISSUED_SERVER && record->kind != FL_ISSUED_OCSP &&
+             fl_slice_is(record->subject, show->device)));
 }
 
 static void show_page(struct fl_hub *hub, struct fl_hub_log_read *read, struct fl_slice records)

@@ -6,11 +6,11 @@
 
 static const char *const device_states[] = {"expected", "active", "quarantined", "retired", NULL};
 static const char *const postures[] = {"ok",       "quarantined", "revoked", "expired",
-                                       "expected", "retired",     NULL};
-static const char *const action_kinds[] = {"quarantine", "revoke", "retire", NULL};
+                                       "expected", "retired",     "held",    NULL};
+static const char *const action_kinds[] = {"quarantine", "revoke", "retire", "hold", NULL};
 static const char *const action_states[] = {"proposed", "active", "undone", "expired", NULL};
-static const char *const outcome_kinds[] = {"quarantine", "release", "revoke",
-                                            "retire",     "undo",    NULL};
+static const char *const outcome_kinds[] = {"quarantine", "hold", "release", "revoke",
+                                            "retire",     "undo", NULL};
 static const char *const credential_states[] = {"issued", "held", "revoked", "expired", NULL};
 static const char *const profile_states[] = {"signed", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
@@ -437,8 +437,11 @@ const struct fl_api_route fl_api_routes[] = {
     {"POST", API "/devices/{id}/quarantine", fl_api_quarantine,
      "Keep a device out, for a while or until it is released", NULL, quarantine_body, "Outcome",
      200, FL_API_CREDENTIAL, false},
-    {"POST", API "/devices/{id}/release", fl_api_release, "End its quarantine", NULL, action_body,
-     "Outcome", 200, FL_API_CREDENTIAL, false},
+    {"POST", API "/devices/{id}/hold", fl_api_hold,
+     "Hold its certificates, for a while or until it is released; it may enrol anew", NULL,
+     quarantine_body, "Outcome", 200, FL_API_CREDENTIAL, false},
+    {"POST", API "/devices/{id}/release", fl_api_release, "End its quarantine or its hold", NULL,
+     action_body, "Outcome", 200, FL_API_CREDENTIAL, false},
     {"POST", API "/devices/{id}/revoke", fl_api_revoke,
      "Revoke its certificates; it must enrol again", NULL, action_body, "Outcome", 200,
      FL_API_CREDENTIAL, false},

@@ -3,6 +3,7 @@
 
 #include "codec/conf.h"
 #include "io/role.h"
+#include "trust/cert.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,6 +23,9 @@ static const struct fl_conf_rule rules[] = {
     {"host", 1, FL_LIMIT_HOSTS, FL_CONF_NO_BLOCK, true, false, "host NAME-OR-ADDRESS ..."},
     {"mqtt", 1, 2, FL_CONF_NO_BLOCK, false, false, "mqtt PORT  or  mqtt ADDRESS PORT"},
     {"https", 1, 2, FL_CONF_NO_BLOCK, false, false, "https PORT  or  https ADDRESS PORT"},
+    {"status-listen", 1, 2, FL_CONF_NO_BLOCK, false, false,
+     "status-listen PORT  or  status-listen ADDRESS PORT"},
+    {"status-url", 1, 1, FL_CONF_NO_BLOCK, false, false, "status-url http://HOST:PORT"},
     {"log", 1, 1, FL_CONF_NO_BLOCK, false, false, "log error|warn|info|debug"},
     {"workers", 1, 1, FL_CONF_NO_BLOCK, false, false, "workers auto  or  workers 1..64"},
     {"durability", 1, 1, FL_CONF_NO_BLOCK, false, false, "durability os|disk"},
@@ -200,22 +204,48 @@ static enum fl_error read_renewal(const struct fl_conf *conf, const struct fl_co
     return error;
 }
 
+static bool share_a_port(const struct fl_hub_endpoint *a, const struct fl_hub_endpoint *b)
+{
+    return a->port == b->port &&
+           (!a->address[0] || !b->address[0] || strcmp(a->address, b->address) == 0);
+}
+
 /* Two listeners cannot share an address and a port. */
 static enum fl_error check_ports(const struct fl_conf *conf, const struct fl_hub_config *config,
                                  struct fl_context *ctx)
 {
-    const struct fl_conf_node *node = fl_conf_find(conf->root, "https");
+    const struct {
+        const char *name;
+        const struct fl_hub_endpoint *endpoint;
+    } all[] = {
+        {"mqtt", &config->mqtt}, {"https", &config->https}, {"status-listen", &config->status}};
 
-    if (config->mqtt.port != config->https.port)
+    for (size_t i = 1; i < sizeof all / sizeof all[0]; i++)
+        for (size_t before = 0; before < i; before++) {
+            const struct fl_conf_node *node = fl_conf_find(conf->root, all[i].name);
+
+            if (!share_a_port(all[i].endpoint, all[before].endpoint))
+                continue;
+            if (!node)
+                node = fl_conf_find(conf->root, all[before].name);
+            return fl_conf_fail(conf, node, node->word_count - 1, ctx,
+                                "%s and %s both want port %u: give them different ones",
+                                all[before].name, all[i].name, (unsigned)all[i].endpoint->port);
+        }
+    return FL_OK;
+}
+
+/* The signer alone uses it; here it is only checked, so that `--check` tells. */
+static enum fl_error check_status_url(const struct fl_conf *conf, struct fl_context *ctx)
+{
+    const struct fl_conf_node *node = fl_conf_find(conf->root, "status-url");
+    char url[FL_LIMIT_STATUS_URL + 1];
+
+    if (!node || (fl_str_copy_slice(url, sizeof url, node->words[1].text) &&
+                  strlen(url) == node->words[1].text.size && fl_status_url_valid(url)))
         return FL_OK;
-    if (config->mqtt.address[0] && config->https.address[0] &&
-        strcmp(config->mqtt.address, config->https.address) != 0)
-        return FL_OK;
-    if (!node)
-        node = fl_conf_find(conf->root, "mqtt");
-    return fl_conf_fail(conf, node, node->word_count - 1, ctx,
-                        "mqtt and https both want port %u: give them different ones",
-                        (unsigned)config->https.port);
+    return fl_conf_fail(conf, node, 1, ctx,
+                        "not such a URL (write http://hub.example.net:8080, without a path)");
 }
 
 enum fl_error fl_hub_config_parse(struct fl_slice text, const char *name,
@@ -234,6 +264,11 @@ enum fl_error fl_hub_config_parse(struct fl_slice text, const char *name,
         error = read_endpoint(&conf, fl_conf_find(conf.root, "mqtt"), &config->mqtt, ctx);
     if (error == FL_OK)
         error = read_endpoint(&conf, fl_conf_find(conf.root, "https"), &config->https, ctx);
+    if (error == FL_OK)
+        error =
+            read_endpoint(&conf, fl_conf_find(conf.root, "status-listen"), &config->status, ctx);
+    if (error == FL_OK)
+        error = check_status_url(&conf, ctx);
     if (error == FL_OK)
         error = read_log(&conf, fl_conf_find(conf.root, "log"), config, ctx);
     if (error == FL_OK)

@@ -25,6 +25,7 @@ struct fl_hub_config {
     bool loopback; /* no host is reachable from another machine: listen there by default */
     struct fl_hub_endpoint mqtt;
     struct fl_hub_endpoint https;
+    struct fl_hub_endpoint status; /* plain HTTP for CRL and OCSP; port 0: not wanted */
     enum fl_log_level log;
     unsigned workers;   /* threads of the front, 1 to FL_LIMIT_WORKERS; `auto` is counted here */
     bool durable_os;    /* acknowledge what the kernel has, not only what the disk has */

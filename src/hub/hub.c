@@ -39,6 +39,7 @@ void fl_hub_init(struct fl_hub *hub, struct fl_store store, const struct fl_cloc
     fl_list_init(&hub->reads);
     fl_list_init(&hub->erases);
     fl_keyring_init(&hub->keyring);
+    fl_hub_status_init(&hub->status);
 }
 
 void fl_hub_free(struct fl_hub *hub)
@@ -56,6 +57,7 @@ void fl_hub_free(struct fl_hub *hub)
     fl_hub_forget_batches(hub);
     fl_keyring_free(&hub->keyring);
     fl_hub_sweep_free(hub);
+    fl_hub_status_free(&hub->status);
     fl_metrics_free(&hub->metrics);
     fl_enrolment_free(&hub->enrolment);
     fl_session_table_free(&hub->sessions);
@@ -114,6 +116,7 @@ void fl_hub_signer_down(struct fl_hub *hub)
     fl_hub_tick_keys(hub, true);
     fl_hub_tick_erases(hub, true);
     fl_hub_tick_log_reads(hub, true);
+    fl_hub_tick_status(hub, true);
 }
 
 static void signer_hello(struct fl_hub *hub, const struct fl_msg_signer_hello *hello)
@@ -151,6 +154,10 @@ void fl_hub_from_signer(struct fl_hub *hub, const struct fl_msg *msg)
         fl_hub_sign_result(hub, &msg->as.sign_result);
     } else if (msg->type == fl_msg_type_data_key_result) {
         fl_hub_key_result(hub, &msg->as.data_key_result);
+    } else if (msg->type == fl_msg_type_crl_part) {
+        fl_hub_list_part(hub, msg->as.crl_part.der);
+    } else if (msg->type == fl_msg_type_crl) {
+        fl_hub_list(hub, &msg->as.crl);
     } else if (msg->type == fl_msg_type_usage) {
         fl_hub_take_usage(&msg->as.usage, &hub->metrics.signer_usage,
                           &hub->metrics.has_signer_usage);
@@ -219,6 +226,7 @@ void fl_hub_start_snapshot(struct fl_hub *hub)
     msg.as.config.durable_os = hub->config.durable_os;
     msg.as.config.log_bytes = hub->config.log_bytes;
     (void)hub->host.to_front(hub->host.self, &msg);
+    fl_hub_tell_list(hub);
     if (fl_profile_store_each(&hub->store, push_one_profile, hub, &ctx) != FL_OK)
         fl_log(FL_LOG_ERROR, TAG, "snapshot: %s", ctx.text);
     hub->in_snapshot = true;
@@ -290,6 +298,7 @@ static void tick_actions(struct fl_hub *hub)
                (unsigned long long)outcome.action.id, fl_action_kind_name(outcome.action.kind),
                outcome.device.id);
         (void)fl_hub_push_device(hub, &outcome.device, ++hub->last_seq);
+        fl_hub_outcome_status(hub, &outcome);
     }
 }
 
@@ -319,7 +328,7 @@ static void tick_credentials(struct fl_hub *hub)
 bool fl_hub_is_waiting(const struct fl_hub *hub)
 {
     return hub->sign_count || hub->wait_count || hub->keyring.asked || hub->erase_count ||
-           hub->log_read_count;
+           hub->log_read_count || fl_hub_status_waits(hub);
 }
 
 fl_time_t fl_hub_tick(struct fl_hub *hub)
@@ -333,6 +342,7 @@ fl_time_t fl_hub_tick(struct fl_hub *hub)
     fl_hub_tick_keys(hub, false);
     fl_hub_tick_erases(hub, false);
     fl_hub_tick_log_reads(hub, false);
+    fl_hub_tick_status(hub, false);
     more = fl_hub_sweep(hub);
     more = fl_api_tick_verifies(hub) || more;
     more = fl_hub_pump_snapshot(hub) || more;

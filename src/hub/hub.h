@@ -13,6 +13,7 @@
 #include "hub/config.h"
 #include "hub/keyring.h"
 #include "hub/metrics.h"
+#include "hub/responder.h"
 #include "hub/session_table.h"
 #include "service/action.h"
 #include "service/enrolment.h"
@@ -47,6 +48,7 @@ struct fl_hub_sign {
     uint64_t id;       /* of the SIGN message */
     fl_time_t give_up; /* monotonic */
     bool server;       /* else for a device */
+    bool responder;    /* of OCSP; else for a device or the server */
     bool orphan;       /* the front that asked has gone */
     bool renewal;
     uint64_t front_request;
@@ -118,6 +120,23 @@ struct fl_hub_sweep {
     fl_time_t seal_again; /* monotonic: after a round that left something */
 };
 
+/* What the hub says to others of whether certificates are good. */
+struct fl_hub_status {
+    bool dirty;               /* the index may say something else than `entries` */
+    bool wanted;              /* a new list */
+    struct fl_buffer entries; /* of the index, as they were read last */
+    uint64_t request;         /* at the signer; 0: none */
+    uint64_t number_asked;
+    fl_time_t give_up;       /* monotonic */
+    fl_time_t not_before;    /* monotonic: the next list */
+    struct fl_buffer coming; /* parts of a list */
+    struct fl_buffer list;   /* DER; empty: none yet */
+    uint64_t number;
+    fl_time_t this_update;
+    fl_time_t next_update;
+    struct fl_responder responder;
+};
+
 struct fl_hub {
     struct fl_store store;
     const struct fl_clock *clock;
@@ -170,6 +189,7 @@ struct fl_hub {
     size_t erase_count;
     bool erasing_more; /* readings of an erased device are left to delete */
     struct fl_hub_sweep sweep;
+    struct fl_hub_status status;
     uint64_t claims; /* of administrators' credentials, since the start */
 };
 
@@ -242,6 +262,23 @@ void fl_hub_forget_log_reads(struct fl_hub *hub, bool all); /* or those of the f
 void fl_hub_catch_up(struct fl_hub *hub);
 /* A device's certificate that nobody waits for any more becomes a revoked credential. */
 void fl_hub_unclaimed(struct fl_hub *hub, struct fl_slice certificate);
+/* A certificate for the OCSP responder; leads to one fl_hub_responder_result, perhaps at once. */
+void fl_hub_sign_responder(struct fl_hub *hub, struct fl_slice csr, uint32_t validity_s);
+void fl_hub_responder_result(struct fl_hub *hub, enum fl_error error, struct fl_slice certificate,
+                             fl_time_t not_after);
+void fl_hub_tick_responder(struct fl_hub *hub);
+void fl_hub_ocsp_ask(struct fl_hub *hub, const struct fl_msg_ocsp_ask *ask);
+
+void fl_hub_status_init(struct fl_hub_status *status);
+void fl_hub_status_free(struct fl_hub_status *status);
+/* Credentials were changed, and committed. What was said of `serial` does not hold any more. */
+void fl_hub_status_changed(struct fl_hub *hub, const char *serial);
+void fl_hub_outcome_status(struct fl_hub *hub, const struct fl_outcome *outcome);
+void fl_hub_tell_list(struct fl_hub *hub); /* the front, which is new */
+void fl_hub_list_part(struct fl_hub *hub, struct fl_slice der);
+void fl_hub_list(struct fl_hub *hub, const struct fl_msg_crl *crl);
+void fl_hub_tick_status(struct fl_hub *hub, bool signer_gone);
+bool fl_hub_status_waits(const struct fl_hub *hub);
 
 /* The device's key, good until the next call of anything here. FL_EMORE: it is asked for, and
  * fl_hub_resume_batches and fl_api_resume_readings are called when it is there or will not come;

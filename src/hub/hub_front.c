@@ -133,6 +133,9 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
     case fl_msg_type_api_request:
         api_request(hub, &msg->as.api_request);
         break;
+    case fl_msg_type_ocsp_ask:
+        fl_hub_ocsp_ask(hub, &msg->as.ocsp_ask);
+        break;
     case fl_msg_type_counters:
         if (fl_metrics_counters(&hub->metrics, &msg->as.counters, fl_clock_monotonic(hub->clock)) !=
             FL_OK)
@@ -164,6 +167,12 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
     case fl_msg_type_data_key_result:
     case fl_msg_type_issued_ask:
     case fl_msg_type_issued_page:
+    case fl_msg_type_crl_entries:
+    case fl_msg_type_crl_sign:
+    case fl_msg_type_crl_part:
+    case fl_msg_type_crl:
+    case fl_msg_type_ocsp_answer:
+    case fl_msg_type_ocsp_drop:
         fl_log(FL_LOG_WARN, TAG, "the front sent '%s'", fl_msg_name(msg->type));
         break;
     }

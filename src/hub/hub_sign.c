@@ -47,17 +47,27 @@ static void answer_server(struct fl_hub *hub, const struct verdict *v)
     (void)hub->host.to_front(hub->host.self, &msg);
 }
 
+static bool is_for_device(const struct fl_hub_sign *sign)
+{
+    return !sign->server && !sign->responder;
+}
+
 /* Takes the pending certificate out of the books and tells who waits for it. */
 static void conclude(struct fl_hub *hub, struct fl_hub_sign *sign, const struct verdict *v)
 {
     fl_list_remove(&sign->node);
     hub->sign_count--;
-    if (!sign->server)
+    if (is_for_device(sign))
         fl_enrolment_end(&hub->enrolment, fl_slice_str(sign->device));
     if (v->error != FL_OK)
-        fl_log(FL_LOG_WARN, TAG, "%s: %s", sign->server ? "server certificate" : sign->device,
+        fl_log(FL_LOG_WARN, TAG, "%s: %s",
+               sign->responder ? "OCSP responder's certificate"
+               : sign->server  ? "server certificate"
+                               : sign->device,
                v->detail);
-    if (!sign->orphan && sign->server)
+    if (sign->responder)
+        fl_hub_responder_result(hub, v->error, v->certificate, v->not_after);
+    else if (!sign->orphan && sign->server)
         answer_server(hub, v);
     else if (!sign->orphan)
         answer_enrol(hub, sign->front_request, v);
@@ -71,6 +81,8 @@ static const char *reason_of(const struct fl_hub_sign *sign)
 {
     if (sign->server)
         return "the front's certificate";
+    if (sign->responder)
+        return "the OCSP responder's certificate";
     return sign->renewal ? "renewal" : "enrolment by token";
 }
 
@@ -80,7 +92,7 @@ static bool ask_signer(struct fl_hub *hub, const struct fl_hub_sign *sign, const
     struct fl_msg msg = {.type = fl_msg_type_sign};
 
     msg.as.sign.request = sign->id;
-    msg.as.sign.kind = fl_slice_str(sign->server ? "server" : "device");
+    msg.as.sign.kind = fl_slice_str(sign->responder ? "ocsp" : sign->server ? "server" : "device");
     msg.as.sign.name = fl_slice_str(name);
     msg.as.sign.validity_s = validity_s;
     msg.as.sign.csr = csr;
@@ -173,12 +185,26 @@ void fl_hub_server_csr(struct fl_hub *hub, const struct fl_msg_server_csr *reque
         conclude(hub, sign, &away);
 }
 
+void fl_hub_sign_responder(struct fl_hub *hub, struct fl_slice csr, uint32_t validity_s)
+{
+    static const struct verdict away = {.error = FL_EBUSY, .detail = "the signer is away"};
+    struct fl_hub_sign *sign = new_sign(hub);
+
+    if (!sign) {
+        fl_hub_responder_result(hub, FL_ENOMEM, fl_slice(NULL, 0), 0);
+        return;
+    }
+    sign->responder = true;
+    if (!ask_signer(hub, sign, hub->config.hosts[0], validity_s, csr))
+        conclude(hub, sign, &away);
+}
+
 /* --- what the signer answers --- */
 
 /* The signer is trusted to issue, not to be obeyed blindly: what is recorded is what the
  * certificate says. */
 static enum fl_error read_credential(const struct fl_hub_sign *sign, struct fl_slice certificate,
-                                     struct fl_credential *c, struct fl_context *ctx)
+                                     fl_time_t now, struct fl_credential *c, struct fl_context *ctx)
 {
     struct fl_cert_info info = {0};
     X509 *x509 = NULL;
@@ -194,6 +220,7 @@ static enum fl_error read_credential(const struct fl_hub_sign *sign, struct fl_s
     (void)fl_str_copy(c->serial, sizeof c->serial, info.serial);
     (void)fl_str_copy(c->device, sizeof c->device, sign->device);
     c->state = FL_CREDENTIAL_ISSUED;
+    c->since = now;
     c->not_before = info.not_before;
     c->not_after = info.not_after;
     return error;
@@ -226,7 +253,7 @@ static void device_issued(struct fl_hub *hub, struct fl_hub_sign *sign,
         conclude(hub, sign, &v);
         return;
     }
-    v.error = read_credential(sign, result->certificate, &c, &ctx);
+    v.error = read_credential(sign, result->certificate, fl_hub_now(hub), &c, &ctx);
     if (v.error == FL_OK)
         v.error = record_credential(hub, sign, &c, &device, &ctx);
     if (v.error != FL_OK) {
@@ -236,6 +263,7 @@ static void device_issued(struct fl_hub *hub, struct fl_hub_sign *sign,
         fl_log_device(FL_LOG_INFO, TAG, fl_slice_str(device.id), "has certificate %s", c.serial);
         /* Before the answer, so that the device can connect as soon as it has it. */
         (void)fl_hub_push_device(hub, &device, ++hub->last_seq);
+        fl_hub_status_changed(hub, c.serial); /* and others may have been replaced */
     }
     conclude(hub, sign, &v);
 }
@@ -270,6 +298,7 @@ void fl_hub_connected_with(struct fl_hub *hub, const struct fl_msg_session *even
     fl_log_device(FL_LOG_INFO, TAG, fl_slice_str(device.id),
                   "connected with certificate %s; those before it are retired", serial);
     (void)fl_hub_push_device(hub, &device, ++hub->last_seq);
+    fl_hub_status_changed(hub, serial);
 }
 
 void fl_hub_sign_result(struct fl_hub *hub, const struct fl_msg_sign_result *result)
@@ -291,7 +320,7 @@ void fl_hub_sign_result(struct fl_hub *hub, const struct fl_msg_sign_result *res
     v.retry_after_s = result->retry_after_s;
     if (v.error != FL_OK) {
         conclude(hub, sign, &v);
-    } else if (sign->server) {
+    } else if (!is_for_device(sign)) {
         v.certificate = result->certificate;
         v.not_after = result->not_after;
         conclude(hub, sign, &v);

@@ -58,6 +58,7 @@ void fl_hub_answer_applied(struct fl_hub *hub, struct fl_api_caller caller, fl_t
     bool sent = fl_hub_push_device(hub, &outcome->device, ++hub->last_seq);
     struct fl_hub_wait *wait = new_wait(hub, started);
 
+    fl_hub_outcome_status(hub, outcome);
     if (!wait) {
         fl_api_problem(hub, caller, FL_ENOMEM,
                        "the change is made, but there is no memory to wait for the front");

@@ -50,7 +50,11 @@ enum fl_error fl_hub_listeners_tcp(struct fl_hub_listeners *listeners,
 {
     enum fl_error error = add_endpoint(listeners, "mqtt", &config->mqtt, config, ctx);
 
-    return error == FL_OK ? add_endpoint(listeners, "https", &config->https, config, ctx) : error;
+    if (error == FL_OK)
+        error = add_endpoint(listeners, "https", &config->https, config, ctx);
+    if (error == FL_OK && config->status.port)
+        error = add_endpoint(listeners, "status", &config->status, config, ctx);
+    return error;
 }
 
 enum fl_error fl_hub_listeners_local(struct fl_hub_listeners *listeners, const char *dir,

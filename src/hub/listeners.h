@@ -9,7 +9,7 @@
 #include "codec/msg.h"
 #include "hub/config.h"
 
-#define FL_HUB_LISTENERS_MAX 5 /* local, and two addresses each for mqtt and https */
+#define FL_HUB_LISTENERS_MAX 7 /* local, and two addresses each for mqtt, https and status */
 
 struct fl_hub_listener {
     const char *name; /* in LISTEN messages */

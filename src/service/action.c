@@ -47,7 +47,7 @@ static void effect_certificates(struct fl_outcome *o, const char *verb, size_t c
 
 /* --- what each kind does to the device and its credentials --- */
 
-/* The quarantine that a new one replaces is over; the new one inherits its inverse. */
+/* What a new one of its kind replaces is over; the new one inherits its inverse. */
 static enum fl_error supersede(const struct fl_store *store, struct fl_outcome *o,
                                const struct fl_change *change, struct fl_context *ctx)
 {
@@ -58,7 +58,8 @@ static enum fl_error supersede(const struct fl_store *store, struct fl_outcome *
         error = become(&old, FL_ACTION_UNDONE, ctx);
     if (error != FL_OK)
         return error;
-    effect(o, "replace the quarantine that is there (action %llu)", (unsigned long long)old.id);
+    effect(o, "replace the %s that is there (action %llu)", fl_action_kind_name(old.kind),
+           (unsigned long long)old.id);
     o->action.before = old.before;
     o->action.previous = old.previous;
     (void)fl_str_copy(old.undone_by, sizeof old.undone_by, change->who);
@@ -66,16 +67,64 @@ static enum fl_error supersede(const struct fl_store *store, struct fl_outcome *
 }
 
 static enum fl_error change_credentials(const struct fl_store *store, struct fl_outcome *o,
-                                        enum fl_credential_state next, const char *reason,
+                                        const struct fl_credential_change *change,
                                         struct fl_context *ctx)
 {
     o->action.serial_count = o->device.serial_count;
     memcpy(o->action.serials, o->device.serials, sizeof o->action.serials);
     if (!o->dry_run)
-        return fl_registry_move_credentials(store, &o->device, next, reason, ctx);
-    if (next == FL_CREDENTIAL_REVOKED)
+        return fl_registry_move_credentials(store, &o->device, change, ctx);
+    if (change->next == FL_CREDENTIAL_REVOKED)
         o->device.serial_count = 0;
     return FL_OK;
+}
+
+static enum fl_error hold_credentials(const struct fl_store *store, struct fl_outcome *o,
+                                      const struct fl_change *change, struct fl_context *ctx)
+{
+    const struct fl_credential_change held = {.next = FL_CREDENTIAL_HELD,
+                                              .cause = FL_CRL_HOLD,
+                                              .reason = change->reason,
+                                              .now = change->now};
+
+    o->device.until = o->action.until;
+    effect(o, "refuse connections and resumptions");
+    return change_credentials(store, o, &held, ctx);
+}
+
+/* The hold that the device is under; its kind is FL_ACTION_KIND_COUNT when there is none. */
+static enum fl_error hold_of(const struct fl_store *store, const struct fl_device *device,
+                             struct fl_action *hold, struct fl_context *ctx)
+{
+    enum fl_error error = FL_OK;
+
+    *hold = (struct fl_action){.kind = FL_ACTION_KIND_COUNT};
+    if (device->state == FL_DEVICE_ACTIVE && device->action)
+        error = fl_action_get(store, device->action, hold, ctx);
+    if (error == FL_OK && (hold->kind != FL_ACTION_HOLD || hold->state != FL_ACTION_ACTIVE))
+        hold->kind = FL_ACTION_KIND_COUNT;
+    return error;
+}
+
+static enum fl_error do_hold(const struct fl_store *store, struct fl_outcome *o,
+                             const struct fl_change *change, struct fl_context *ctx)
+{
+    struct fl_action hold = {0};
+    enum fl_error error = FL_OK;
+
+    if (o->device.state == FL_DEVICE_QUARANTINED)
+        return fl_fail(ctx, FL_ESTATE,
+                       "device %s is quarantined: its certificates are held by that (action %llu)",
+                       o->device.id, (unsigned long long)o->device.action);
+    if (o->device.state != FL_DEVICE_ACTIVE || o->device.serial_count == 0)
+        return fl_fail(ctx, FL_ESTATE, "device %s is %s and has no live certificate to hold",
+                       o->device.id, fl_device_state_name(o->device.state));
+    error = hold_of(store, &o->device, &hold, ctx);
+    if (error == FL_OK && hold.kind == FL_ACTION_HOLD)
+        error = supersede(store, o, change, ctx);
+    else
+        effect_certificates(o, "hold", o->device.serial_count);
+    return error == FL_OK ? hold_credentials(store, o, change, ctx) : error;
 }
 
 static enum fl_error do_quarantine(const struct fl_store *store, struct fl_outcome *o,
@@ -96,11 +145,7 @@ static enum fl_error do_quarantine(const struct fl_store *store, struct fl_outco
         error = fl_device_move(&o->device, FL_DEVICE_QUARANTINED, change->now, ctx);
         effect_certificates(o, "hold", o->device.serial_count);
     }
-    o->device.until = o->action.until;
-    effect(o, "refuse connections and resumptions");
-    if (error == FL_OK)
-        error = change_credentials(store, o, FL_CREDENTIAL_HELD, change->reason, ctx);
-    return error;
+    return error == FL_OK ? hold_credentials(store, o, change, ctx) : error;
 }
 
 /* Whoever has the device may have its token too. One that was used stays, so that a second use is
@@ -125,6 +170,10 @@ static enum fl_error void_unused_token(const struct fl_store *store, struct fl_o
 static enum fl_error do_revoke(const struct fl_store *store, struct fl_outcome *o,
                                const struct fl_change *change, struct fl_context *ctx)
 {
+    const struct fl_credential_change revoked = {.next = FL_CREDENTIAL_REVOKED,
+                                                 .cause = FL_CRL_UNSPECIFIED,
+                                                 .reason = change->reason,
+                                                 .now = change->now};
     enum fl_error error = FL_OK;
 
     if (o->device.state == FL_DEVICE_RETIRED || o->device.serial_count == 0)
@@ -138,22 +187,25 @@ static enum fl_error do_revoke(const struct fl_store *store, struct fl_outcome *
         if (error != FL_OK)
             return error;
     }
+    o->device.until = FL_TIME_NEVER; /* of a hold */
     error = void_unused_token(store, o, ctx);
-    if (error != FL_OK)
-        return error;
-    return change_credentials(store, o, FL_CREDENTIAL_REVOKED, change->reason, ctx);
+    return error == FL_OK ? change_credentials(store, o, &revoked, ctx) : error;
 }
 
 static enum fl_error do_retire(const struct fl_store *store, struct fl_outcome *o,
                                const struct fl_change *change, struct fl_context *ctx)
 {
+    const struct fl_credential_change revoked = {.next = FL_CREDENTIAL_REVOKED,
+                                                 .cause = FL_CRL_CESSATION,
+                                                 .reason = "retired",
+                                                 .now = change->now};
     enum fl_error error = fl_device_move(&o->device, FL_DEVICE_RETIRED, change->now, ctx);
 
     if (error != FL_OK)
         return error;
     effect_certificates(o, "revoke", o->device.serial_count);
     effect(o, "void its enrolment token, refuse connections");
-    error = change_credentials(store, o, FL_CREDENTIAL_REVOKED, "retired", ctx);
+    error = change_credentials(store, o, &revoked, ctx);
     if (error == FL_OK && !o->dry_run)
         error = fl_document_del(store, FL_TABLE_TOKEN, fl_slice_str(o->device.id), ctx);
     return error;
@@ -193,8 +245,8 @@ static enum fl_error write_down(const struct fl_store *store, struct fl_outcome 
 static enum fl_error check_apply(enum fl_action_kind kind, fl_time_t for_ms,
                                  const struct fl_change *change, struct fl_context *ctx)
 {
-    if (for_ms && kind != FL_ACTION_QUARANTINE)
-        return fl_fail(ctx, FL_EINVAL, "only a quarantine can have a time limit");
+    if (for_ms && kind != FL_ACTION_QUARANTINE && kind != FL_ACTION_HOLD)
+        return fl_fail(ctx, FL_EINVAL, "only a quarantine and a hold can have a time limit");
     if (for_ms < 0 || for_ms > (fl_time_t)FL_LIMIT_ACTION_S * 1000)
         return fl_fail(ctx, FL_EINVAL, "a time limit is at most %d days",
                        FL_LIMIT_ACTION_S / 86400);
@@ -214,6 +266,7 @@ enum fl_error fl_action_apply(const struct fl_store *store, enum fl_action_kind 
         [FL_ACTION_QUARANTINE] = do_quarantine,
         [FL_ACTION_REVOKE] = do_revoke,
         [FL_ACTION_RETIRE] = do_retire,
+        [FL_ACTION_HOLD] = do_hold,
     };
     enum fl_error error = check_apply(kind, for_ms, change, ctx);
 
@@ -248,8 +301,10 @@ enum fl_error fl_action_apply(const struct fl_store *store, enum fl_action_kind 
 
 /* Puts back what the action took out of use, but for what has expired meanwhile. */
 static enum fl_error restore_credentials(const struct fl_store *store, struct fl_outcome *o,
-                                         enum fl_credential_state next, struct fl_context *ctx)
+                                         enum fl_credential_state next, fl_time_t now,
+                                         struct fl_context *ctx)
 {
+    bool held = next == FL_CREDENTIAL_HELD;
     enum fl_error error = FL_OK;
 
     o->device.serial_count = 0;
@@ -261,7 +316,9 @@ static enum fl_error restore_credentials(const struct fl_store *store, struct fl
             continue;
         if (error == FL_OK && c.state != next)
             error = fl_credential_move(&c, next, ctx);
-        c.reason[0] = '\0';
+        (void)fl_str_copy(c.reason, sizeof c.reason, held ? o->device.reason : "");
+        c.cause = held ? FL_CRL_HOLD : FL_CRL_UNSPECIFIED;
+        c.since = now;
         if (error == FL_OK && !o->dry_run)
             error = fl_credential_put(store, &c, ctx);
         (void)fl_str_copy(o->device.serials[o->device.serial_count++], FL_LIMIT_SERIAL_HEX,
@@ -271,11 +328,13 @@ static enum fl_error restore_credentials(const struct fl_store *store, struct fl
     return error;
 }
 
-/* Where the device goes back to: under the action before, if that one still holds. */
+/* Where the device goes back to: under the action before, if that one still holds; `held`: that one
+ * holds its credentials. */
 static enum fl_error go_back(const struct fl_store *store, struct fl_outcome *o, fl_time_t now,
-                             struct fl_context *ctx)
+                             bool *held, struct fl_context *ctx)
 {
     struct fl_action previous = {0};
+    bool is_under = false;
     enum fl_device_state next = o->action.before;
     enum fl_error error = FL_OK;
 
@@ -283,14 +342,15 @@ static enum fl_error go_back(const struct fl_store *store, struct fl_outcome *o,
         error = fl_action_get(store, o->action.previous, &previous, ctx);
     if (error != FL_OK)
         return error;
-    if (previous.state != FL_ACTION_ACTIVE && next == FL_DEVICE_QUARANTINED)
+    is_under = previous.state == FL_ACTION_ACTIVE;
+    if (!is_under && next == FL_DEVICE_QUARANTINED)
         next = FL_DEVICE_ACTIVE; /* the quarantine has ended meanwhile */
     if (o->device.state != next)
         error = fl_device_move(&o->device, next, now, ctx);
-    o->device.action = previous.state == FL_ACTION_ACTIVE ? previous.id : 0;
-    o->device.until = next == FL_DEVICE_QUARANTINED ? previous.until : FL_TIME_NEVER;
-    (void)fl_str_copy(o->device.reason, sizeof o->device.reason,
-                      o->device.action ? previous.reason : "");
+    o->device.action = is_under ? previous.id : 0;
+    o->device.until = is_under ? previous.until : FL_TIME_NEVER;
+    (void)fl_str_copy(o->device.reason, sizeof o->device.reason, is_under ? previous.reason : "");
+    *held = next == FL_DEVICE_QUARANTINED || (is_under && previous.kind == FL_ACTION_HOLD);
     return error;
 }
 
@@ -308,16 +368,15 @@ static enum fl_error invert(const struct fl_store *store, struct fl_outcome *o,
                         o->device.id, (unsigned long long)o->action.id,
                         fl_device_state_name(o->device.state));
     if (error == FL_OK)
-        error = go_back(store, o, change->now, ctx);
-    held = o->device.state == FL_DEVICE_QUARANTINED;
+        error = go_back(store, o, change->now, &held, ctx);
     if (error == FL_OK)
-        error =
-            restore_credentials(store, o, held ? FL_CREDENTIAL_HELD : FL_CREDENTIAL_ISSUED, ctx);
+        error = restore_credentials(store, o, held ? FL_CREDENTIAL_HELD : FL_CREDENTIAL_ISSUED,
+                                    change->now, ctx);
     if (error != FL_OK)
         return error;
     (void)fl_str_copy(o->action.undone_by, sizeof o->action.undone_by, change->who);
     if (o->device.serial_count)
-        effect(o, held ? "the quarantine before it holds again" : "allow connections");
+        effect(o, held ? "what held it before holds it again" : "allow connections");
     return o->dry_run ? FL_OK : write_down(store, o, change, ctx);
 }
 
@@ -326,13 +385,16 @@ enum fl_error fl_action_release(const struct fl_store *store, struct fl_slice de
                                 struct fl_context *ctx)
 {
     enum fl_error error = FL_OK;
+    struct fl_action hold = {0};
 
     *o = (struct fl_outcome){.verb = "release", .dry_run = dry_run};
     error = fl_registry_get(store, device, &o->device, ctx);
+    if (error == FL_OK)
+        error = hold_of(store, &o->device, &hold, ctx);
     if (error != FL_OK)
         return error;
-    if (o->device.state != FL_DEVICE_QUARANTINED)
-        return fl_fail(ctx, FL_ESTATE, "device %s is %s, not quarantined%s", o->device.id,
+    if (o->device.state != FL_DEVICE_QUARANTINED && hold.kind != FL_ACTION_HOLD)
+        return fl_fail(ctx, FL_ESTATE, "device %s is %s, not quarantined or held%s", o->device.id,
                        fl_device_state_name(o->device.state),
                        o->device.action ? " (what took it out of use is undone by its action)"
                                         : "");

@@ -2,6 +2,7 @@
  *
  * Every response to trouble is an action: it has a reason, may have a time limit, can be rehearsed
  * (dry run: everything is decided, nothing is written) and undone, and is in the audit log. Kinds:
+ *   hold        its credentials are held; it may enrol anew            undone by release
  *   quarantine  the device is kept out, its credentials are held       undone by release
  *   revoke      its credentials are revoked; it must enrol again       undone by undo
  *   retire      out of service for good: credentials and token void    undone by undo
@@ -16,6 +17,7 @@ enum fl_action_kind {
     FL_ACTION_QUARANTINE,
     FL_ACTION_REVOKE,
     FL_ACTION_RETIRE,
+    FL_ACTION_HOLD,
     FL_ACTION_KIND_COUNT
 };
 
@@ -48,7 +50,7 @@ struct fl_action {
 struct fl_outcome {
     struct fl_action action;
     struct fl_device device; /* as it is after it; in a dry run as it would be */
-    const char *verb;        /* "quarantine", "release", "revoke", "retire", "undo" */
+    const char *verb;        /* "quarantine", "hold", "release", "revoke", "retire", "undo" */
     bool dry_run;
     char effects[FL_OUTCOME_EFFECTS][120];
     size_t effect_count;
@@ -60,13 +62,13 @@ enum fl_action_state fl_action_state_of(const char *name); /* or FL_ACTION_STATE
 
 /* `for_ms` 0: without end. FL_ENOTFOUND; FL_ESTATE: not from the state that the device is in;
  * FL_EINVAL: a time limit on what has none, or over FL_LIMIT_ACTION_S. A quarantine of a
- * quarantined device takes the place of the one before. */
+ * quarantined device, or a hold of a held one, takes the place of the one before. */
 FL_MUST_USE enum fl_error fl_action_apply(const struct fl_store *store, enum fl_action_kind kind,
                                           struct fl_slice device, fl_time_t for_ms, bool dry_run,
                                           const struct fl_change *change,
                                           struct fl_outcome *outcome, struct fl_context *ctx);
 
-/* Ends the quarantine that the device is in. */
+/* Ends the quarantine or the hold that the device is under. */
 FL_MUST_USE enum fl_error fl_action_release(const struct fl_store *store, struct fl_slice device,
                                             bool dry_run, const struct fl_change *change,
                                             struct fl_outcome *outcome, struct fl_context *ctx);

@@ -7,6 +7,7 @@ static const char *const kind_names[FL_ACTION_KIND_COUNT] = {
     [FL_ACTION_QUARANTINE] = "quarantine",
     [FL_ACTION_REVOKE] = "revoke",
     [FL_ACTION_RETIRE] = "retire",
+    [FL_ACTION_HOLD] = "hold",
 };
 
 static const char *const state_names[FL_ACTION_STATE_COUNT] = {

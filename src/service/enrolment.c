@@ -318,10 +318,13 @@ static enum fl_error check_renewer(const struct fl_store *store, const struct fl
     struct fl_credential c = {0};
     enum fl_error error = FL_OK;
 
-    if (device->serial_count > 0)
-        return FL_OK;
     error = fl_credential_get(store, serial, &c, ctx);
-    if (error == FL_OK && c.state != FL_CREDENTIAL_EXPIRED)
+    if (error == FL_OK && c.state == FL_CREDENTIAL_HELD)
+        error = fl_fail(ctx, FL_EDENIED, "device %s may not renew: its certificate is held",
+                        device->id);
+    if (error != FL_OK || device->serial_count > 0)
+        return error;
+    if (c.state != FL_CREDENTIAL_EXPIRED)
         error = fl_fail(ctx, FL_EDENIED, "the certificates of device %s are revoked", device->id);
     return error;
 }
@@ -336,6 +339,10 @@ enum fl_error fl_enrolment_finish(const struct fl_store *store, const char *rene
                                    .what = renewal ? "device.renew" : "device.enrol",
                                    .object = credential->device,
                                    .at = now};
+    const struct fl_credential_change replaced = {.next = FL_CREDENTIAL_REVOKED,
+                                                  .cause = FL_CRL_SUPERSEDED,
+                                                  .reason = "replaced by a new enrolment",
+                                                  .now = now};
     enum fl_error error = fl_registry_get(store, fl_slice_str(credential->device), device, ctx);
 
     /* It may have been cut off while the signer worked. */
@@ -348,12 +355,12 @@ enum fl_error fl_enrolment_finish(const struct fl_store *store, const char *rene
     if (error == FL_OK && !renewal)
         error = use_up_token(store, device, ctx);
     if (error == FL_OK && !renewal)
-        error = fl_registry_move_credentials(store, device, FL_CREDENTIAL_REVOKED,
-                                             "replaced by a new enrolment", ctx);
+        error = fl_registry_move_credentials(store, device, &replaced, ctx);
     if (error == FL_OK && device->state == FL_DEVICE_EXPECTED)
         error = fl_device_move(device, FL_DEVICE_ACTIVE, now, ctx);
     if (error == FL_OK && !renewal) {
-        device->action = 0; /* a revocation is answered by this */
+        device->action = 0; /* a revocation or a hold is answered by this */
+        device->until = FL_TIME_NEVER;
         device->reason[0] = '\0';
     }
     if (error == FL_OK)
@@ -380,7 +387,7 @@ enum fl_error fl_enrolment_connected(const struct fl_store *store, const char *s
 
     for (size_t i = 0; i < device->serial_count && strcmp(device->serials[i], serial) != 0; i++)
         (void)json_array_append_new(retired, json_string(device->serials[i]));
-    error = fl_registry_supersede(store, device, serial, ctx);
+    error = fl_registry_supersede(store, device, serial, now, ctx);
     if (error != FL_OK) {
         json_decref(retired);
         return error;

@@ -179,6 +179,7 @@ static enum fl_error check_record(struct fl_issued_check *check, const struct fl
     case FL_ISSUED_DEVICE:
         return check_device(check, store, record, ctx);
     case FL_ISSUED_SERVER:
+    case FL_ISSUED_OCSP:
         check->servers++;
         break;
     case FL_ISSUED_REFUSED:

@@ -10,6 +10,7 @@ static const char *const names[FL_POSTURE_COUNT] = {
     [FL_POSTURE_EXPIRED] = "expired",
     [FL_POSTURE_EXPECTED] = "expected",
     [FL_POSTURE_RETIRED] = "retired",
+    [FL_POSTURE_HELD] = "held",
 };
 
 const char *fl_posture_name(enum fl_posture_verdict verdict)
@@ -32,8 +33,21 @@ static void say(struct fl_posture *p, enum fl_posture_verdict verdict, const cha
     (void)fl_str_copy(p->reason, sizeof p->reason, text);
 }
 
+static void say_until(struct fl_posture *p, enum fl_posture_verdict verdict, const char *what,
+                      const struct fl_device *device)
+{
+    char at[FL_TIME_TEXT_MAX];
+    char words[96];
+
+    p->until = device->until;
+    (void)snprintf(words, sizeof words, "%s%s%s", what,
+                   device->until == FL_TIME_NEVER ? "" : " until ",
+                   device->until == FL_TIME_NEVER ? "" : fl_time_format(device->until, at));
+    say(p, verdict, words, device->reason);
+}
+
 /* What it says of an active device none of whose credentials is good. */
-static void judge_newest(struct fl_posture *p)
+static void judge_newest(const struct fl_device *device, struct fl_posture *p)
 {
     char at[FL_TIME_TEXT_MAX];
     char words[96];
@@ -44,11 +58,15 @@ static void judge_newest(struct fl_posture *p)
         say(p, FL_POSTURE_EXPIRED, words, "");
         return;
     }
+    if (p->has_credential && p->credential.state == FL_CREDENTIAL_HELD) {
+        say_until(p, FL_POSTURE_HELD, "its certificate is held", device);
+        return;
+    }
     say(p, FL_POSTURE_REVOKED, "its certificate was revoked", p->credential.reason);
 }
 
-static void judge_active(const struct fl_credential *live, size_t count, fl_time_t now,
-                         struct fl_posture *p)
+static void judge_active(const struct fl_device *device, const struct fl_credential *live,
+                         size_t count, fl_time_t now, struct fl_posture *p)
 {
     size_t used = 0;
 
@@ -62,7 +80,7 @@ static void judge_active(const struct fl_credential *live, size_t count, fl_time
             p->until = live[i].not_after;
     }
     if (used == 0) {
-        judge_newest(p);
+        judge_newest(device, p);
         return;
     }
     p->verdict = FL_POSTURE_OK;
@@ -73,9 +91,6 @@ void fl_posture_judge(const struct fl_device *device, const struct fl_credential
                       size_t count, const struct fl_credential *newest, fl_time_t now,
                       struct fl_posture *p)
 {
-    char at[FL_TIME_TEXT_MAX];
-    char words[96];
-
     *p = (struct fl_posture){.until = FL_TIME_NEVER};
     if (newest) {
         p->has_credential = true;
@@ -88,18 +103,14 @@ void fl_posture_judge(const struct fl_device *device, const struct fl_credential
         say(p, FL_POSTURE_EXPECTED, "it has not enrolled yet", "");
         break;
     case FL_DEVICE_QUARANTINED:
-        p->until = device->until;
-        (void)snprintf(words, sizeof words, "quarantined%s%s",
-                       device->until == FL_TIME_NEVER ? "" : " until ",
-                       device->until == FL_TIME_NEVER ? "" : fl_time_format(device->until, at));
-        say(p, FL_POSTURE_QUARANTINED, words, device->reason);
+        say_until(p, FL_POSTURE_QUARANTINED, "quarantined", device);
         break;
     case FL_DEVICE_RETIRED:
         say(p, FL_POSTURE_RETIRED, "retired", device->reason);
         break;
     case FL_DEVICE_ACTIVE:
     case FL_DEVICE_STATE_COUNT:
-        judge_active(live, count, now, p);
+        judge_active(device, live, count, now, p);
         break;
     }
 }

@@ -16,6 +16,7 @@ enum fl_posture_verdict {
     FL_POSTURE_EXPIRED,
     FL_POSTURE_EXPECTED,
     FL_POSTURE_RETIRED,
+    FL_POSTURE_HELD,
     FL_POSTURE_COUNT
 };
 

@@ -3,6 +3,7 @@
 
 #include "service/audit.h"
 #include "service/due.h"
+#include "service/status.h"
 
 #define END_PREFIX "end/" /* of credentials */
 
@@ -282,6 +283,8 @@ enum fl_error fl_credential_get(const struct fl_store *store, const char *serial
                                                        state);
     c->not_before = fl_document_int(document, "not_before", 0);
     c->not_after = fl_document_int(document, "not_after", 0);
+    c->since = fl_document_int(document, "since", 0);
+    c->cause = (enum fl_crl_reason)fl_document_int(document, "cause", FL_CRL_UNSPECIFIED);
     json_decref(document);
     if (c->state == FL_CREDENTIAL_STATE_COUNT)
         return fl_fail(ctx, FL_EPARSE, "the record of credential %s is damaged", serial);
@@ -292,33 +295,37 @@ enum fl_error fl_credential_put(const struct fl_store *store, const struct fl_cr
                                 struct fl_context *ctx)
 {
     json_t *document =
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s}", "serial", c->serial, "device", c->device,
-                  "state", credential_states[c->state], "not_before", (json_int_t)c->not_before,
-                  "not_after", (json_int_t)c->not_after, "key", c->key, "reason", c->reason);
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:I, s:i}", "serial", c->serial, "device",
+                  c->device, "state", credential_states[c->state], "not_before",
+                  (json_int_t)c->not_before, "not_after", (json_int_t)c->not_after, "key", c->key,
+                  "reason", c->reason, "since", (json_int_t)c->since, "cause", (int)c->cause);
     enum fl_error error = FL_OK;
 
     if (!document)
         return fl_fail(ctx, FL_EINVAL, "credential: a text is not UTF-8");
     error = fl_document_put(store, FL_TABLE_CREDENTIAL, fl_slice_str(c->serial), document, ctx);
     json_decref(document);
-    return error;
+    return error == FL_OK ? fl_status_note(store, c, ctx) : error;
 }
 
 static enum fl_error move_credential(const struct fl_store *store, const char *serial,
-                                     enum fl_credential_state next, const char *reason,
+                                     const struct fl_credential_change *change,
                                      struct fl_context *ctx)
 {
+    bool is_out = change->next == FL_CREDENTIAL_HELD || change->next == FL_CREDENTIAL_REVOKED;
     struct fl_credential c = {0};
     enum fl_error error = fl_credential_get(store, serial, &c, ctx);
 
     if (error != FL_OK)
         return error;
-    if (c.state == next)
+    if (c.state == change->next)
         return FL_OK;
-    error = fl_credential_move(&c, next, ctx);
+    error = fl_credential_move(&c, change->next, ctx);
     if (error != FL_OK)
         return error;
-    (void)fl_str_copy(c.reason, sizeof c.reason, next == FL_CREDENTIAL_REVOKED ? reason : "");
+    (void)fl_str_copy(c.reason, sizeof c.reason, is_out ? change->reason : "");
+    c.cause = is_out ? change->cause : FL_CRL_UNSPECIFIED;
+    c.since = change->now;
     return fl_credential_put(store, &c, ctx);
 }
 
@@ -336,13 +343,15 @@ static void drop_serial(struct fl_device *device, const char *serial)
 
 /* The credential at `i` is live no more. */
 static enum fl_error revoke_one(const struct fl_store *store, struct fl_device *device, size_t i,
-                                const char *reason, struct fl_context *ctx)
+                                const char *reason, fl_time_t now, struct fl_context *ctx)
 {
+    const struct fl_credential_change replaced = {
+        .next = FL_CREDENTIAL_REVOKED, .cause = FL_CRL_SUPERSEDED, .reason = reason, .now = now};
     char serial[FL_LIMIT_SERIAL_HEX];
     enum fl_error error = FL_OK;
 
     (void)fl_str_copy(serial, sizeof serial, device->serials[i]);
-    error = move_credential(store, serial, FL_CREDENTIAL_REVOKED, reason, ctx);
+    error = move_credential(store, serial, &replaced, ctx);
     if (error == FL_OK)
         drop_serial(device, serial);
     return error;
@@ -356,7 +365,7 @@ enum fl_error fl_registry_attach(const struct fl_store *store, struct fl_device 
 
     if (device->serial_count == FL_LIMIT_DEVICE_CERTS)
         error = revoke_one(store, device, strcmp(device->serials[0], by) == 0 ? 1 : 0,
-                           "replaced by a newer one", ctx);
+                           "replaced by a newer one", credential->since, ctx);
     if (error != FL_OK)
         return error;
     (void)fl_str_copy(device->serials[device->serial_count], sizeof device->serials[0],
@@ -369,7 +378,7 @@ enum fl_error fl_registry_attach(const struct fl_store *store, struct fl_device 
 }
 
 enum fl_error fl_registry_supersede(const struct fl_store *store, struct fl_device *device,
-                                    const char *serial, struct fl_context *ctx)
+                                    const char *serial, fl_time_t now, struct fl_context *ctx)
 {
     char reason[FL_LIMIT_REASON + 1];
     size_t older = 0;
@@ -381,7 +390,7 @@ enum fl_error fl_registry_supersede(const struct fl_store *store, struct fl_devi
         return FL_ENOTFOUND;
     (void)snprintf(reason, sizeof reason, "superseded by %s", serial);
     for (; older > 0 && error == FL_OK; older--)
-        error = revoke_one(store, device, 0, reason, ctx);
+        error = revoke_one(store, device, 0, reason, now, ctx);
     return error == FL_OK ? fl_registry_put(store, device, ctx) : error;
 }
 
@@ -391,6 +400,8 @@ enum fl_error fl_registry_expire(const struct fl_store *store, fl_time_t now,
     struct fl_due due = {0};
     struct fl_slice what = {0};
     struct fl_credential c = {0};
+    const struct fl_credential_change ended = {
+        .next = FL_CREDENTIAL_EXPIRED, .reason = "", .now = now};
     char serial[FL_LIMIT_SERIAL_HEX];
     enum fl_error error = fl_due_first(store, END_PREFIX, &due, ctx);
 
@@ -407,7 +418,7 @@ enum fl_error fl_registry_expire(const struct fl_store *store, fl_time_t now,
         (error == FL_OK && c.state != FL_CREDENTIAL_ISSUED && c.state != FL_CREDENTIAL_HELD))
         return FL_ESTATE;
     if (error == FL_OK)
-        error = move_credential(store, serial, FL_CREDENTIAL_EXPIRED, "", ctx);
+        error = move_credential(store, serial, &ended, ctx);
     if (error == FL_OK)
         error = fl_registry_get(store, fl_slice_str(c.device), device, ctx);
     if (error != FL_OK)
@@ -417,14 +428,15 @@ enum fl_error fl_registry_expire(const struct fl_store *store, fl_time_t now,
 }
 
 enum fl_error fl_registry_move_credentials(const struct fl_store *store, struct fl_device *device,
-                                           enum fl_credential_state next, const char *reason,
+                                           const struct fl_credential_change *change,
                                            struct fl_context *ctx)
 {
     enum fl_error error = FL_OK;
 
     for (size_t i = 0; i < device->serial_count && error == FL_OK; i++)
-        error = move_credential(store, device->serials[i], next, reason, ctx);
-    if (error == FL_OK && (next == FL_CREDENTIAL_REVOKED || next == FL_CREDENTIAL_EXPIRED))
+        error = move_credential(store, device->serials[i], change, ctx);
+    if (error == FL_OK &&
+        (change->next == FL_CREDENTIAL_REVOKED || change->next == FL_CREDENTIAL_EXPIRED))
         device->serial_count = 0;
     return error;
 }

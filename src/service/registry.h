@@ -8,6 +8,7 @@
 #define FL_SERVICE_REGISTRY_H
 
 #include "service/document.h"
+#include "trust/crl.h"
 
 enum fl_device_state {
     FL_DEVICE_EXPECTED, /* known, has no certificate yet */
@@ -19,7 +20,7 @@ enum fl_device_state {
 
 enum fl_credential_state {
     FL_CREDENTIAL_ISSUED,
-    FL_CREDENTIAL_HELD, /* its device is quarantined */
+    FL_CREDENTIAL_HELD, /* not good now; it may become so again */
     FL_CREDENTIAL_REVOKED,
     FL_CREDENTIAL_EXPIRED,
     FL_CREDENTIAL_STATE_COUNT
@@ -47,7 +48,17 @@ struct fl_credential {
     char serial[FL_LIMIT_SERIAL_HEX];
     char device[FL_NAME_MAX + 1];
     char key[17];                     /* trust/key.h: fl_key_id */
-    char reason[FL_LIMIT_REASON + 1]; /* why it is revoked */
+    char reason[FL_LIMIT_REASON + 1]; /* why it is held or revoked, for a person */
+    enum fl_crl_reason cause;         /* and for a program */
+    fl_time_t since;                  /* in this state */
+};
+
+/* What happens to credentials, why, and when (ms since the epoch). */
+struct fl_credential_change {
+    enum fl_credential_state next;
+    enum fl_crl_reason cause; /* when held or revoked */
+    const char *reason;
+    fl_time_t now;
 };
 
 const char *fl_device_state_name(enum fl_device_state state);
@@ -81,6 +92,7 @@ FL_MUST_USE enum fl_error fl_registry_each(const struct fl_store *store, struct 
 FL_MUST_USE enum fl_error fl_credential_get(const struct fl_store *store, const char *serial,
                                             struct fl_credential *credential,
                                             struct fl_context *ctx);
+/* Notes in service/status, too, whether it is good. */
 FL_MUST_USE enum fl_error fl_credential_put(const struct fl_store *store,
                                             const struct fl_credential *credential,
                                             struct fl_context *ctx);
@@ -95,12 +107,12 @@ FL_MUST_USE enum fl_error fl_registry_attach(const struct fl_store *store, struc
  * by SERIAL"), newer ones stay. FL_ENOTFOUND: there are none older, nothing is written. */
 FL_MUST_USE enum fl_error fl_registry_supersede(const struct fl_store *store,
                                                 struct fl_device *device, const char *serial,
-                                                struct fl_context *ctx);
-/* Moves every live credential to `next`; with revoked or expired they are live no more. */
+                                                fl_time_t now, struct fl_context *ctx);
+/* Moves every live credential; with revoked or expired they are live no more. */
 FL_MUST_USE enum fl_error fl_registry_move_credentials(const struct fl_store *store,
                                                        struct fl_device *device,
-                                                       enum fl_credential_state next,
-                                                       const char *reason, struct fl_context *ctx);
+                                                       const struct fl_credential_change *change,
+                                                       struct fl_context *ctx);
 
 /* Retires from use the next credential whose end has come: it is live no more. `device` is its
  * device, as it is then. FL_ENOTFOUND: none has ended. FL_ESTATE: an ended one was not live any

@@ -4,6 +4,9 @@
 #include "base/log.h"
 #include "trust/key.h"
 
+/* Of whoever answers OCSP; clients know it by its key. */
+#define OCSP_NAME "OCSP responder"
+
 /* Into the ledger, and into what later requests are judged by. */
 static enum fl_error write_down(struct fl_signer *signer, const struct fl_msg_sign *request,
                                 const struct fl_cert_info *info, const uint8_t key[32],
@@ -47,6 +50,10 @@ static enum fl_error issue(struct fl_signer *signer, const struct fl_msg_sign *r
         wanted.hosts = signer->policy.hosts;
         wanted.host_count = signer->policy.host_count;
     }
+    if (grant.kind == FL_CERT_OCSP)
+        wanted.name = OCSP_NAME;
+    if (grant.kind == FL_CERT_DEVICE)
+        wanted.status_url = signer->policy.status_url;
     /* What was made is read: the answer says what is in the certificate. */
     error = fl_cert_issue_read(&wanted, &answer->certificate, &info, &answer->text);
     if (error == FL_OK)

@@ -23,19 +23,24 @@ struct fl_signer {
     uint8_t data_key[FL_DATAKEY_SIZE];
     uint8_t front_key[FL_DATAKEY_SIZE]; /* derived: for the front's log */
     char *host_text[FL_LIMIT_HOSTS];
+    char status_url[FL_LIMIT_STATUS_URL + 1];
     struct fl_signer_policy policy;
     struct fl_signer_rate rate;
     struct fl_signer_rate key_rate;
-    struct fl_files_folder keys; /* DIR/keys */
+    struct fl_signer_rate crl_rate;
+    uint64_t crl_number;          /* of the last revocation list */
+    struct fl_buffer crl_entries; /* of the next one, as far as they came */
+    struct fl_files_folder keys;  /* DIR/keys */
     struct fl_files files;
     struct fl_keystore *keystore;
     struct fl_ledger ledger;
     struct fl_history *history; /* of what the ledger has */
 };
 
-/* Reads DIR/keys/{issuing.key,issuing.pem,root.pem,data.key,device-keys,issued/} and the host line
- * of DIR/hub.conf. Errors name the file: unreadable, readable by others (FL_EDENIED), malformed,
- * not belonging together, expired at `now`. The struct stays where it is. Always free it. */
+/* Reads DIR/keys/{issuing.key,issuing.pem,root.pem,data.key,device-keys,issued/} and the host and
+ * status-url lines of DIR/hub.conf. Errors name the file: unreadable, readable by others
+ * (FL_EDENIED), malformed, not belonging together, expired at `now`. The struct stays where it is.
+ * Always free it. */
 FL_MUST_USE enum fl_error fl_signer_load(struct fl_signer *signer, const char *dir, fl_time_t now,
                                          struct fl_context *ctx);
 void fl_signer_free(struct fl_signer *signer);

@@ -73,13 +73,19 @@ static enum fl_error add(struct fl_ledger *ledger, struct fl_issued *record, str
     return error;
 }
 
+static enum fl_issued_kind kind_of(enum fl_cert_kind kind)
+{
+    if (kind == FL_CERT_DEVICE)
+        return FL_ISSUED_DEVICE;
+    return kind == FL_CERT_OCSP ? FL_ISSUED_OCSP : FL_ISSUED_SERVER;
+}
+
 enum fl_error fl_ledger_issued(struct fl_ledger *ledger, const struct fl_ledger_entry *entry,
                                struct fl_context *ctx)
 {
     const struct fl_cert_info *info = entry->certificate;
     uint8_t serial[FL_LIMIT_SERIAL_HEX / 2];
-    struct fl_issued record = {.kind = info->kind == FL_CERT_DEVICE ? FL_ISSUED_DEVICE
-                                                                    : FL_ISSUED_SERVER,
+    struct fl_issued record = {.kind = kind_of(info->kind),
                                .at = entry->now,
                                .not_before = info->not_before,
                                .not_after = info->not_after,

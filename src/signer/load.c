@@ -230,9 +230,21 @@ static enum fl_error add_hosts(struct fl_signer *signer, const struct fl_conf *c
     return FL_OK;
 }
 
-/* The hub reads and checks all of hub.conf; the signer believes nobody else about the names that a
- * server certificate may carry. */
-static enum fl_error load_hosts(struct fl_signer *signer, const char *dir, struct fl_context *ctx)
+static enum fl_error read_status_url(struct fl_signer *signer, const struct fl_conf *conf,
+                                     const struct fl_conf_node *line, struct fl_context *ctx)
+{
+    if (line->word_count != 2 ||
+        !fl_str_copy_slice(signer->status_url, sizeof signer->status_url, line->words[1].text) ||
+        !fl_status_url_valid(signer->status_url))
+        return fl_conf_fail(conf, line, 0, ctx,
+                            "write status-url http://HOST:PORT, without a path");
+    signer->policy.status_url = signer->status_url;
+    return FL_OK;
+}
+
+/* The hub reads and checks all of hub.conf; the signer believes nobody else about what stands in a
+ * certificate: the names of a server, and where to ask for the status of a device's. */
+static enum fl_error load_conf(struct fl_signer *signer, const char *dir, struct fl_context *ctx)
 {
     struct fl_buffer text = FL_BUFFER(FL_LIMIT_CONF_SIZE);
     struct fl_conf conf = {0};
@@ -246,6 +258,9 @@ static enum fl_error load_hosts(struct fl_signer *signer, const char *dir, struc
         error = line ? add_hosts(signer, &conf, line, ctx) : FL_OK;
         if (error == FL_OK && signer->policy.host_count == 0)
             error = fl_fail(ctx, FL_EPARSE, "hub.conf: no host (add a line: host NAME)");
+        line = fl_conf_find(conf.root, "status-url");
+        if (error == FL_OK && line)
+            error = read_status_url(signer, &conf, line, ctx);
     }
     fl_conf_free(&conf);
     fl_buffer_free(&text);
@@ -270,14 +285,16 @@ enum fl_error fl_signer_load(struct fl_signer *signer, const char *dir, fl_time_
     enum fl_error error = FL_OK;
 
     *signer = (struct fl_signer){.issuing_der = FL_BUFFER(FL_LIMIT_CERT),
-                                 .root_der = FL_BUFFER(FL_LIMIT_CERT)};
+                                 .root_der = FL_BUFFER(FL_LIMIT_CERT),
+                                 .crl_entries =
+                                     FL_BUFFER((size_t)FL_LIMIT_CRL_ENTRIES * FL_LIMIT_CRL_ENTRY)};
     error = load_certificates(signer, dir, now, ctx);
     if (error == FL_OK)
         error = load_key(signer, dir, ctx);
     if (error == FL_OK)
         error = load_data_key(signer, dir, ctx);
     if (error == FL_OK)
-        error = load_hosts(signer, dir, ctx);
+        error = load_conf(signer, dir, ctx);
     if (error == FL_OK)
         error = load_device_keys(signer, dir, ctx);
     if (error == FL_OK)
@@ -301,5 +318,6 @@ void fl_signer_free(struct fl_signer *signer)
     X509_free(signer->issuing);
     fl_buffer_free(&signer->issuing_der);
     fl_buffer_free(&signer->root_der);
+    fl_buffer_free(&signer->crl_entries);
     explicit_bzero(signer, sizeof *signer);
 }

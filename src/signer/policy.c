@@ -36,27 +36,53 @@ static enum fl_error judge_server(const struct fl_signer_policy *policy, struct 
     return FL_OK;
 }
 
+static enum fl_error judge_clock(const struct fl_signer_policy *policy, fl_time_t now,
+                                 struct fl_context *ctx)
+{
+    char at[FL_TIME_TEXT_MAX];
+
+    if (now < policy->issuing_from)
+        return fl_fail(ctx, FL_ESTATE,
+                       "the clock is wrong: it is before the issuing certificate's begin, %s",
+                       fl_time_format(policy->issuing_from, at));
+    if (now + FL_SIGNER_VALIDITY_MIN_S * (fl_time_t)1000 > policy->issuing_until)
+        return fl_fail(ctx, FL_EEXPIRED, "the issuing certificate ends at %s",
+                       fl_time_format(policy->issuing_until, at));
+    return FL_OK;
+}
+
 static enum fl_error judge_time(const struct fl_signer_policy *policy, uint32_t validity_s,
                                 fl_time_t now, struct fl_signer_grant *grant,
                                 struct fl_context *ctx)
 {
-    char from[FL_TIME_TEXT_MAX];
+    uint32_t max_s = grant->kind == FL_CERT_OCSP ? FL_SIGNER_OCSP_MAX_S : FL_SIGNER_VALIDITY_MAX_S;
+    enum fl_error error = FL_OK;
 
-    if (validity_s < FL_SIGNER_VALIDITY_MIN_S || validity_s > FL_SIGNER_VALIDITY_MAX_S)
-        return fl_fail(ctx, FL_EINVAL, "a validity of %u s: %d to %d s are allowed", validity_s,
-                       FL_SIGNER_VALIDITY_MIN_S, FL_SIGNER_VALIDITY_MAX_S);
-    if (now < policy->issuing_from)
-        return fl_fail(ctx, FL_ESTATE,
-                       "the clock is wrong: it is before the issuing certificate's begin, %s",
-                       fl_time_format(policy->issuing_from, from));
-    if (now + FL_SIGNER_VALIDITY_MIN_S * (fl_time_t)1000 > policy->issuing_until)
-        return fl_fail(ctx, FL_EEXPIRED, "the issuing certificate ends at %s",
-                       fl_time_format(policy->issuing_until, from));
+    if (validity_s < FL_SIGNER_VALIDITY_MIN_S || validity_s > max_s)
+        return fl_fail(ctx, FL_EINVAL, "a validity of %u s: %d to %u s are allowed", validity_s,
+                       FL_SIGNER_VALIDITY_MIN_S, max_s);
+    error = judge_clock(policy, now, ctx);
+    if (error != FL_OK)
+        return error;
     grant->not_before = now - FL_SIGNER_BACKDATE_S * (fl_time_t)1000;
     grant->not_after = now + validity_s * (fl_time_t)1000;
     if (grant->not_after > policy->issuing_until)
         grant->not_after = policy->issuing_until;
     return FL_OK;
+}
+
+enum fl_error fl_signer_policy_judge_crl(const struct fl_signer_policy *policy,
+                                         const struct fl_msg_crl_sign *request,
+                                         uint64_t last_number, fl_time_t now,
+                                         struct fl_context *ctx)
+{
+    if (request->validity_s < FL_SIGNER_VALIDITY_MIN_S || request->validity_s > FL_SIGNER_CRL_MAX_S)
+        return fl_fail(ctx, FL_EINVAL, "a revocation list for %u s: %d to %d s are allowed",
+                       request->validity_s, FL_SIGNER_VALIDITY_MIN_S, FL_SIGNER_CRL_MAX_S);
+    if (request->number <= last_number || request->number > INT64_MAX)
+        return fl_fail(ctx, FL_ESTATE, "a revocation list of number %llu after one of %llu",
+                       (unsigned long long)request->number, (unsigned long long)last_number);
+    return judge_clock(policy, now, ctx);
 }
 
 enum fl_error fl_signer_policy_judge(const struct fl_signer_policy *policy,
@@ -74,8 +100,12 @@ enum fl_error fl_signer_policy_judge(const struct fl_signer_policy *policy,
     } else if (fl_slice_is(request->kind, "server")) {
         grant->kind = FL_CERT_SERVER;
         error = judge_server(policy, request->name, csr_name, ctx);
+    } else if (fl_slice_is(request->kind, "ocsp")) {
+        grant->kind = FL_CERT_OCSP;
+        error = judge_server(policy, request->name, csr_name, ctx);
     } else {
-        return fl_fail(ctx, FL_EDENIED, "kind '%s': only device and server certificates are issued",
+        return fl_fail(ctx, FL_EDENIED,
+                       "kind '%s': only device, server and ocsp certificates are issued",
                        fl_str_printable(shown, sizeof shown, request->kind));
     }
     if (error == FL_OK)

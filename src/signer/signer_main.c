@@ -5,7 +5,7 @@
  * control process by its own policy (signer/policy.h), and DATA_KEY from its store of devices' keys
  * (signer/keystore.h). No certificate leaves before it is written down (signer/ledger.h): requests
  * that came together wait for one sync. It parses nothing from outside but requests for
- * certificates, and has no other channel.
+ * certificates and serials to revoke, and has no other channel.
  */
 #include "base/log.h"
 #include "io/child.h"
@@ -13,6 +13,7 @@
 #include "io/usage.h"
 #include "signer/device_keys.h"
 #include "signer/issue.h"
+#include "signer/revocations.h"
 
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ struct process {
     struct fl_deferred commit;
     struct fl_timer checkpoint;
     bool checkpoint_is_due; /* the timer is set */
+    struct fl_signer_list list;
 };
 
 static enum fl_error tell_usage(struct fl_channel *channel, struct fl_context *ctx)
@@ -175,26 +177,60 @@ static enum fl_error answer_key(struct process *p, struct fl_channel *channel,
     return error;
 }
 
+static enum fl_error answer_crl(struct process *p, struct fl_channel *channel,
+                                const struct fl_msg_crl_sign *request, struct fl_context *ctx)
+{
+    const struct fl_clock *clock = fl_clock_system();
+    struct fl_msg end = {.type = fl_msg_type_crl};
+    struct fl_slice rest = {0};
+    enum fl_error error = FL_OK;
+
+    fl_signer_answer_crl(&p->signer, request, fl_clock_now(clock), fl_clock_monotonic(clock),
+                         &p->list);
+    rest = fl_buffer_slice(&p->list.der);
+    while (rest.size && error == FL_OK) {
+        struct fl_msg part = {.type = fl_msg_type_crl_part};
+        size_t size = rest.size < FL_MSG_PART ? rest.size : FL_MSG_PART;
+
+        part.as.crl_part.der = fl_slice(rest.data, size);
+        rest = fl_slice_from(rest, size);
+        error = fl_channel_send(channel, &part, ctx);
+    }
+    end.as.crl = p->list.result;
+    return error == FL_OK ? fl_channel_send(channel, &end, ctx) : error;
+}
+
+static enum fl_error answer(struct process *p, struct fl_channel *channel, const struct fl_msg *msg,
+                            struct fl_context *ctx)
+{
+    if (msg->type == fl_msg_type_usage_ask)
+        return tell_usage(channel, ctx);
+    if (msg->type == fl_msg_type_sign)
+        return answer_sign(p, &msg->as.sign, ctx);
+    if (msg->type == fl_msg_type_issued_ask)
+        return answer_issued(p, &msg->as.issued_ask, ctx);
+    if (msg->type == fl_msg_type_data_key || msg->type == fl_msg_type_data_key_erase)
+        return answer_key(p, channel, msg, ctx);
+    if (msg->type == fl_msg_type_crl_entries)
+        return fl_signer_take_entries(&p->signer, msg->as.crl_entries.entries);
+    if (msg->type == fl_msg_type_crl_sign)
+        return answer_crl(p, channel, &msg->as.crl_sign, ctx);
+    return fl_fail(ctx, FL_EDENIED, "violation: %s is not for the signer", fl_msg_name(msg->type));
+}
+
 static void on_message(void *self, struct fl_channel *channel, const struct fl_msg *msg, int fd)
 {
     struct process *p = self;
     struct fl_context ctx = {0};
     enum fl_error error = FL_OK;
 
-    if (fd < 0 && msg->type == fl_msg_type_usage_ask)
-        error = tell_usage(channel, &ctx);
-    else if (fd < 0 && msg->type == fl_msg_type_sign)
-        error = answer_sign(p, &msg->as.sign, &ctx);
-    else if (fd < 0 && msg->type == fl_msg_type_issued_ask)
-        error = answer_issued(p, &msg->as.issued_ask, &ctx);
-    else if (fd < 0 &&
-             (msg->type == fl_msg_type_data_key || msg->type == fl_msg_type_data_key_erase))
-        error = answer_key(p, channel, msg, &ctx);
-    else
+    if (fd >= 0)
         error = fl_fail(&ctx, FL_EDENIED, "violation: %s is not for the signer",
                         fl_msg_name(msg->type));
+    else
+        error = answer(p, channel, msg, &ctx);
     if (error != FL_OK)
-        end_hub(p, ctx.text);
+        end_hub(p, ctx.text[0] ? ctx.text : fl_error_words(error));
 }
 
 static void on_lost(void *self, struct fl_channel *channel, const char *why)
@@ -246,6 +282,7 @@ static enum fl_error open_channel(void *self, enum fl_msg_from peer, int fd, str
     hello.as.signer_hello.issuing = fl_buffer_slice(&p->signer.issuing_der);
     hello.as.signer_hello.root = fl_buffer_slice(&p->signer.root_der);
     hello.as.signer_hello.front_key = fl_slice(p->signer.front_key, sizeof p->signer.front_key);
+    fl_buffer_clear(&p->signer.crl_entries); /* of a channel that ended in between */
     error = fl_channel_send(hub, &hello, ctx);
     if (error == FL_OK)
         p->hub = hub;
@@ -273,6 +310,7 @@ static void end(void *self)
     fl_buffer_free(&p->answer.certificate);
     fl_buffer_free(&p->page);
     fl_buffer_free(&p->held);
+    fl_buffer_free(&p->list.der);
     fl_signer_free(&p->signer);
 }
 

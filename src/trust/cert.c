@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 
 /* What each kind of certificate is made of; the reader (cert_read.c) insists on the same. */
 static const struct {
@@ -21,6 +22,7 @@ static const struct {
     [FL_CERT_SERVER] = {-1, NID_server_auth, false},
     [FL_CERT_ISSUING] = {0, NID_undef, false},
     [FL_CERT_ROOT] = {1, NID_undef, true},
+    [FL_CERT_OCSP] = {-1, NID_OCSP_sign, false},
 };
 
 #define TIME_MAX 253402300799 /* the last second of the year 9999, in seconds */
@@ -165,6 +167,96 @@ static enum fl_error add_names(X509 *certificate, const struct fl_cert_request *
     return error;
 }
 
+/* RFC 6960 4.2.2.2.1: whoever trusts the responder need not ask whether its certificate is good. It
+ * is short-lived instead. */
+static enum fl_error add_no_check(X509 *certificate, struct fl_context *ctx)
+{
+    ASN1_NULL *nothing = ASN1_NULL_new();
+    enum fl_error error = add_extension(certificate, NID_id_pkix_OCSP_noCheck, nothing, false, ctx);
+
+    ASN1_NULL_free(nothing);
+    return error;
+}
+
+static GENERAL_NAME *url_name(const char *base, const char *path)
+{
+    char url[FL_LIMIT_STATUS_URL + sizeof FL_STATUS_ISSUER_PATH];
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+    int size = snprintf(url, sizeof url, "%s%s", base, path);
+
+    if (!name || !text || size < 0 || (size_t)size >= sizeof url ||
+        ASN1_STRING_set(text, url, size) != 1) {
+        ASN1_IA5STRING_free(text);
+        GENERAL_NAME_free(name);
+        return NULL;
+    }
+    GENERAL_NAME_set0_value(name, GEN_URI, text);
+    return name;
+}
+
+static bool add_access(AUTHORITY_INFO_ACCESS *all, int method, const char *base, const char *path)
+{
+    ACCESS_DESCRIPTION *one = ACCESS_DESCRIPTION_new();
+    GENERAL_NAME *where = url_name(base, path);
+
+    if (!one || !where || sk_ACCESS_DESCRIPTION_push(all, one) <= 0) {
+        GENERAL_NAME_free(where);
+        ACCESS_DESCRIPTION_free(one);
+        return false;
+    }
+    ASN1_OBJECT_free(one->method);
+    one->method = OBJ_nid2obj(method);
+    GENERAL_NAME_free(one->location);
+    one->location = where;
+    return true;
+}
+
+static bool add_point(CRL_DIST_POINTS *all, const char *base)
+{
+    DIST_POINT *point = DIST_POINT_new();
+    DIST_POINT_NAME *name = DIST_POINT_NAME_new();
+    GENERAL_NAMES *names = GENERAL_NAMES_new();
+    GENERAL_NAME *url = url_name(base, FL_STATUS_CRL_PATH);
+
+    if (!point || !name || !names || !url || sk_GENERAL_NAME_push(names, url) <= 0) {
+        GENERAL_NAME_free(url);
+        goto failed;
+    }
+    name->type = 0; /* fullName */
+    name->name.fullname = names;
+    names = NULL;
+    point->distpoint = name;
+    name = NULL;
+    if (sk_DIST_POINT_push(all, point) > 0)
+        return true;
+failed:
+    GENERAL_NAMES_free(names);
+    DIST_POINT_NAME_free(name);
+    DIST_POINT_free(point);
+    return false;
+}
+
+/* Where to ask whether this certificate is good. */
+static enum fl_error add_status(X509 *certificate, const char *base, struct fl_context *ctx)
+{
+    AUTHORITY_INFO_ACCESS *access = AUTHORITY_INFO_ACCESS_new();
+    CRL_DIST_POINTS *points = CRL_DIST_POINTS_new();
+    enum fl_error error = FL_OK;
+
+    if (!access || !points || !add_point(points, base) ||
+        !add_access(access, NID_ad_OCSP, base, FL_STATUS_OCSP_PATH) ||
+        !add_access(access, NID_ad_ca_issuers, base, FL_STATUS_ISSUER_PATH))
+        error = fl_crypto_fail(ctx, "say where the status of a certificate is");
+    if (error == FL_OK)
+        error = add_extension(certificate, NID_crl_distribution_points, points, false, ctx);
+    if (error == FL_OK)
+        error = add_extension(certificate, NID_info_access, access, false, ctx);
+    CRL_DIST_POINTS_free(points);
+    AUTHORITY_INFO_ACCESS_free(access);
+    return error;
+}
+
 /* The request comes from our own code, but a signer must not depend on that. */
 static enum fl_error check_request(const struct fl_cert_request *request, struct fl_context *ctx)
 {
@@ -281,6 +373,10 @@ enum fl_error fl_cert_issue_read(const struct fl_cert_request *request, struct f
         error = add_key_identifiers(certificate, request->issuer, ctx);
     if (error == FL_OK)
         error = add_names(certificate, request, ctx);
+    if (error == FL_OK && request->kind == FL_CERT_OCSP)
+        error = add_no_check(certificate, ctx);
+    if (error == FL_OK && request->kind == FL_CERT_DEVICE && request->status_url)
+        error = add_status(certificate, request->status_url, ctx);
     if (error == FL_OK &&
         X509_sign(certificate, request->issuer_key, fl_der_digest_for(request->issuer_key)) <= 0)
         error = fl_crypto_fail(ctx, "sign a certificate");

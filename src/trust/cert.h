@@ -5,6 +5,7 @@
  *     device    CN = device id, SAN URI urn:fairlead:device:ID, EKU clientAuth
  *     server    CN = first host (absent when over 64 octets), SAN DNS/IP of every host, EKU
  *               serverAuth
+ *     OCSP      EKU OCSPSigning, id-pkix-ocsp-nocheck (RFC 6960 4.2.2.2): a delegated responder
  *     issuing   CA with path length 0; root: CA with path length 1
  *
  * Issuing copies nothing from a request but its public key, refuses a weak one, and nothing
@@ -25,13 +26,25 @@
  * brackets. */
 bool fl_host_valid(const char *host);
 
-enum fl_cert_kind { FL_CERT_DEVICE, FL_CERT_SERVER, FL_CERT_ISSUING, FL_CERT_ROOT };
+/* "http://HOST[:PORT]", or https, of at most FL_LIMIT_STATUS_URL octets; an IPv6 address stands in
+ * brackets; no path. */
+bool fl_status_url_valid(const char *url);
+
+enum fl_cert_kind { FL_CERT_DEVICE, FL_CERT_SERVER, FL_CERT_ISSUING, FL_CERT_ROOT, FL_CERT_OCSP };
+
+/* Where the hub tells whether certificates are good, under its status URL. */
+#define FL_STATUS_CRL_PATH "/.well-known/fairlead/crl"
+#define FL_STATUS_ISSUER_PATH "/.well-known/fairlead/issuer"
+#define FL_STATUS_OCSP_PATH "/ocsp"
 
 struct fl_cert_request {
     enum fl_cert_kind kind;
     const char *name;         /* device id, first host, or a CA's common name */
     const char *const *hosts; /* server: every DNS name or address, the first too */
     size_t host_count;
+    /* Device: "http://hub.example:8080", without a path, for the CRL distribution point, OCSP and
+     * the issuer's certificate (RFC 5280 4.2.1.13, 4.2.2.1); NULL: it says nothing of them. */
+    const char *status_url;
     fl_time_t not_before; /* ms since the epoch; seconds are kept */
     fl_time_t not_after;
     EVP_PKEY *subject_key; /* public half is enough */

@@ -62,6 +62,8 @@ static enum fl_error read_kind(X509 *certificate, enum fl_cert_kind *kind, struc
         *kind = FL_CERT_DEVICE;
     else if (purpose == NID_server_auth)
         *kind = FL_CERT_SERVER;
+    else if (purpose == NID_OCSP_sign)
+        *kind = FL_CERT_OCSP;
     else
         return fl_der_refuse(
             ctx, FL_EPARSE, "a certificate for neither a device nor a server (extended key usage)");
@@ -77,7 +79,7 @@ static enum fl_error read_name(X509 *certificate, struct fl_cert_info *info, str
 
     if (error != FL_OK)
         return error;
-    if (info->kind == FL_CERT_ROOT || info->kind == FL_CERT_ISSUING) {
+    if (info->kind == FL_CERT_ROOT || info->kind == FL_CERT_ISSUING || info->kind == FL_CERT_OCSP) {
         (void)fl_str_copy(info->name, sizeof info->name, common_name);
         return FL_OK;
     }

@@ -69,6 +69,42 @@ bool fl_host_valid(const char *host)
     return parse_address(host, octets) > 0 || is_dns_name(fl_slice_str(host));
 }
 
+static bool starts_with(struct fl_slice text, const char *what)
+{
+    size_t size = strlen(what);
+
+    return text.size >= size && memcmp(text.data, what, size) == 0;
+}
+
+bool fl_status_url_valid(const char *url)
+{
+    struct fl_slice rest = fl_slice_str(url);
+    struct fl_slice host = {0};
+    size_t scheme = starts_with(rest, "http://") ? 7 : starts_with(rest, "https://") ? 8 : 0;
+    char text[FL_LIMIT_HOST + 1];
+    bool is_bracketed = false;
+    uint64_t port = 0;
+
+    if (!scheme || rest.size > FL_LIMIT_STATUS_URL)
+        return false;
+    rest = fl_slice_from(rest, scheme);
+    is_bracketed = rest.size > 0 && rest.data[0] == '[';
+    if (is_bracketed) {
+        rest = fl_slice_from(rest, 1);
+        if (!fl_slice_cut(&rest, ']', &host) || (rest.size > 0 && rest.data[0] != ':'))
+            return false;
+        if (rest.size > 0)
+            rest = fl_slice_from(rest, 1);
+        else
+            rest = fl_slice_str("80");
+    } else if (!fl_slice_cut(&rest, ':', &host)) {
+        rest = fl_slice_str("80");
+    }
+    return fl_str_copy_slice(text, sizeof text, host) && fl_host_valid(text) &&
+           is_bracketed == (strchr(text, ':') != NULL) &&
+           fl_str_to_u64(rest, 65535, &port) == FL_OK && port > 0;
+}
+
 static enum fl_error push(GENERAL_NAMES *names, int type, ASN1_STRING *value,
                           struct fl_context *ctx)
 {

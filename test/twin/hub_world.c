@@ -2,11 +2,13 @@
 #include "test/twin/hub_world.h"
 
 #include "trust/cert.h"
+#include "trust/crl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define YEAR_MS (INT64_C(365) * 24 * 3600 * 1000)
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
+#define YEAR_MS (365 * DAY_MS)
 
 static const uint8_t master[FL_DATAKEY_SIZE] = {7};
 
@@ -87,6 +89,23 @@ static bool to_front(void *self, const struct fl_msg *msg)
         (void)fl_buffer_append_slice(&w->certificate, msg->as.enrol_result.certificate);
     } else if (msg->type == fl_msg_type_readings_done) {
         w->readings_error = msg->as.readings_done.error;
+    } else if (msg->type == fl_msg_type_crl_part) {
+        assert_ok(fl_buffer_append_slice(&w->list_coming, msg->as.crl_part.der));
+    } else if (msg->type == fl_msg_type_crl) {
+        struct fl_buffer old = w->list;
+
+        w->list = w->list_coming;
+        w->list_coming = old;
+        fl_buffer_clear(&w->list_coming);
+        w->list_number = msg->as.crl.number;
+    } else if (msg->type == fl_msg_type_ocsp_answer) {
+        w->ocsp_error = msg->as.ocsp_answer.error;
+        w->ocsp_keep = msg->as.ocsp_answer.keep != 0;
+        fl_buffer_clear(&w->ocsp);
+        (void)fl_buffer_append_slice(&w->ocsp, msg->as.ocsp_answer.response);
+    } else if (msg->type == fl_msg_type_ocsp_drop) {
+        fl_buffer_clear(&w->dropped);
+        (void)fl_buffer_append_slice(&w->dropped, msg->as.ocsp_drop.serials);
     } else if (msg->type == fl_msg_type_api_response) {
         hear_answer(w, (int)msg->as.api_response.status, msg->as.api_response.content_type,
                     msg->as.api_response.body);
@@ -196,8 +215,9 @@ void hub_log(struct hub_world *w, struct fl_issued *record)
 }
 
 static void log_certificate(struct hub_world *w, const struct fl_cert_info *info,
-                            const uint8_t key[FL_SHA256_SIZE])
+                            struct fl_slice request)
 {
+    struct fl_csr_info csr = {0};
     uint8_t serial[20];
     struct fl_issued record = {.kind = FL_ISSUED_DEVICE,
                                .not_before = info->not_before,
@@ -208,8 +228,75 @@ static void log_certificate(struct hub_world *w, const struct fl_cert_info *info
     assert_ok(fl_unhex(serial, sizeof serial, fl_slice_str(info->serial), &size));
     record.serial = fl_slice(serial, size);
     memcpy(record.sha256, info->sha256, sizeof record.sha256);
-    memcpy(record.key, key, sizeof record.key);
+    assert_ok(fl_csr_check(request, &csr, NULL));
+    memcpy(record.key, csr.spki_sha256, sizeof record.key);
+    fl_csr_info_free(&csr);
     hub_log(w, &record);
+}
+
+static void issue(struct hub_world *w, enum fl_cert_kind kind, const char *name,
+                  struct fl_slice csr, uint32_t validity_s, struct fl_buffer *der)
+{
+    struct fl_csr_info info = {0};
+    struct fl_cert_request request = {.kind = kind,
+                                      .name = name,
+                                      .not_before = w->now,
+                                      .not_after = w->now + (fl_time_t)validity_s * 1000,
+                                      .issuer = w->ca,
+                                      .issuer_key = w->ca_key};
+
+    assert_ok(fl_csr_check(csr, &info, NULL));
+    request.subject_key = info.key;
+    assert_ok(fl_cert_issue(&request, der, NULL));
+    fl_csr_info_free(&info);
+}
+
+/* The hub is in the middle of asking: its answer comes with the next call of hub_answer_list. */
+static void certify_responder(struct hub_world *w, const struct fl_msg_sign *sign)
+{
+    fl_buffer_clear(&w->responder_der);
+    issue(w, FL_CERT_OCSP, "OCSP responder", sign->csr, sign->validity_s, &w->responder_der);
+    w->responder_asked = sign->request;
+    w->responder_until = w->now + (fl_time_t)sign->validity_s * 1000;
+}
+
+static void answer_responder(struct hub_world *w)
+{
+    struct fl_msg msg = {.type = fl_msg_type_sign_result};
+
+    msg.as.sign_result.request = w->responder_asked;
+    msg.as.sign_result.certificate = fl_buffer_slice(&w->responder_der);
+    msg.as.sign_result.not_after = w->responder_until;
+    w->responder_asked = 0;
+    fl_hub_from_signer(&w->hub, &msg);
+}
+
+void hub_answer_list(struct hub_world *w)
+{
+    struct fl_msg part = {.type = fl_msg_type_crl_part};
+    struct fl_msg end = {.type = fl_msg_type_crl};
+    struct fl_buffer der = FL_BUFFER(FL_LIMIT_CRL);
+    struct fl_crl_request request = {.issuer = w->ca,
+                                     .issuer_key = w->ca_key,
+                                     .number = w->crl_number,
+                                     .this_update = w->now,
+                                     .next_update = w->now + DAY_MS,
+                                     .entries = fl_buffer_slice(&w->crl_signing)};
+
+    if (w->responder_asked)
+        answer_responder(w);
+    if (!w->crl_asked)
+        return;
+    assert_ok(fl_crl_make(&request, &der, NULL));
+    end.as.crl.request = w->crl_asked;
+    end.as.crl.number = w->crl_number;
+    end.as.crl.this_update = request.this_update;
+    end.as.crl.next_update = request.next_update;
+    w->crl_asked = 0;
+    part.as.crl_part.der = fl_buffer_slice(&der);
+    fl_hub_from_signer(&w->hub, &part);
+    fl_hub_from_signer(&w->hub, &end);
+    fl_buffer_free(&der);
 }
 
 static bool to_signer(void *self, const struct fl_msg *msg)
@@ -234,7 +321,26 @@ static bool to_signer(void *self, const struct fl_msg *msg)
         fl_hub_from_signer(&w->hub, &usage);
         return true;
     }
+    if (msg->type == fl_msg_type_crl_entries) {
+        assert_ok(fl_buffer_append_slice(&w->crl_entries, msg->as.crl_entries.entries));
+        return true;
+    }
+    if (msg->type == fl_msg_type_crl_sign) {
+        struct fl_buffer old = w->crl_signing;
+
+        w->crl_signing = w->crl_entries;
+        w->crl_entries = old;
+        fl_buffer_clear(&w->crl_entries);
+        w->crl_asked = msg->as.crl_sign.request;
+        w->crl_number = msg->as.crl_sign.number;
+        w->crl_requests++;
+        return true;
+    }
     assert_int_equal(msg->type, fl_msg_type_sign);
+    if (fl_slice_is(msg->as.sign.kind, "ocsp")) {
+        certify_responder(w, &msg->as.sign);
+        return true;
+    }
     w->sign = *msg;
     w->sign_requests++;
     fl_buffer_clear(&w->sign_csr);
@@ -245,28 +351,19 @@ static bool to_signer(void *self, const struct fl_msg *msg)
 
 void hub_answer_sign(struct hub_world *w)
 {
-    struct fl_csr_info csr = {0};
     struct fl_cert_info info = {0};
     struct fl_buffer der = FL_BUFFER(FL_LIMIT_CERT);
-    struct fl_cert_request request = {.kind = FL_CERT_DEVICE,
-                                      .name = w->sign_name,
-                                      .not_before = w->now,
-                                      .issuer = w->ca,
-                                      .issuer_key = w->ca_key};
     struct fl_msg msg = {.type = fl_msg_type_sign_result};
 
-    assert_ok(fl_csr_check(fl_buffer_slice(&w->sign_csr), &csr, NULL));
-    request.subject_key = csr.key;
-    request.not_after = w->now + (fl_time_t)w->sign.as.sign.validity_s * 1000;
-    assert_ok(fl_cert_issue(&request, &der, NULL));
+    issue(w, FL_CERT_DEVICE, w->sign_name, fl_buffer_slice(&w->sign_csr),
+          w->sign.as.sign.validity_s, &der);
     assert_ok(fl_cert_read(fl_buffer_slice(&der), &info, NULL));
-    log_certificate(w, &info, csr.spki_sha256);
+    log_certificate(w, &info, fl_buffer_slice(&w->sign_csr));
     msg.as.sign_result.request = w->sign.as.sign.request;
     msg.as.sign_result.certificate = fl_buffer_slice(&der);
     msg.as.sign_result.serial = fl_slice_str(info.serial);
     fl_hub_from_signer(&w->hub, &msg);
     fl_buffer_free(&der);
-    fl_csr_info_free(&csr);
 }
 
 /* --- the world --- */
@@ -331,6 +428,13 @@ int hub_world_open(void **state)
     w->sign_csr = FL_BUFFER(FL_LIMIT_CSR);
     w->text = FL_BUFFER(FL_LIMIT_MSG);
     w->certificate = FL_BUFFER(FL_LIMIT_CERT);
+    w->responder_der = FL_BUFFER(FL_LIMIT_CERT);
+    w->crl_entries = FL_BUFFER((size_t)FL_LIMIT_CRL_ENTRIES * FL_LIMIT_CRL_ENTRY);
+    w->crl_signing = FL_BUFFER(w->crl_entries.max);
+    w->list = FL_BUFFER(FL_LIMIT_CRL);
+    w->list_coming = FL_BUFFER(FL_LIMIT_CRL);
+    w->ocsp = FL_BUFFER(FL_LIMIT_OCSP_RESPONSE);
+    w->dropped = FL_BUFFER(FL_MSG_PART);
     make_ca(w);
     make_profile_key(w);
     w->key_disk = fl_files_twin_new(1);
@@ -351,6 +455,13 @@ int hub_world_close(void **state)
     struct hub_world *w = *state;
 
     fl_hub_free(&w->hub);
+    fl_buffer_free(&w->responder_der);
+    fl_buffer_free(&w->crl_entries);
+    fl_buffer_free(&w->crl_signing);
+    fl_buffer_free(&w->list);
+    fl_buffer_free(&w->list_coming);
+    fl_buffer_free(&w->ocsp);
+    fl_buffer_free(&w->dropped);
     fl_profile_keys_free(&w->keys);
     fl_keystore_free(w->keystore);
     fl_files_twin_free(w->key_disk);
@@ -388,6 +499,17 @@ void hub_world_start(struct hub_world *w)
     hello.as.signer_hello.root = fl_buffer_slice(&w->ca_der);
     hello.as.signer_hello.front_key = fl_slice_str(HUB_WORLD_FRONT_KEY);
     fl_hub_from_signer(&w->hub, &hello);
+    hub_settle_list(w);
+}
+
+void hub_settle_list(struct hub_world *w)
+{
+    fl_hub_tick_status(&w->hub, false);
+    hub_answer_list(w);
+    w->monotonic += 1000;
+    fl_hub_tick_status(&w->hub, false);
+    hub_answer_list(w);
+    w->monotonic += 1000;
 }
 
 static void call(struct hub_world *w, struct fl_api_request *request, const char *method,

@@ -54,7 +54,23 @@ struct hub_world {
     struct fl_buffer sign_csr;
     char sign_name[FL_LIMIT_HOST + 1];
 
+    struct fl_buffer responder_der; /* of the OCSP responder, not answered yet */
+    uint64_t responder_asked;
+    fl_time_t responder_until;
+    struct fl_buffer crl_entries;
+    struct fl_buffer crl_signing;
+    uint64_t crl_asked; /* not answered yet */
+    uint64_t crl_number;
+    size_t crl_requests;
+
     /* What the front was told. */
+    struct fl_buffer list; /* DER */
+    struct fl_buffer list_coming;
+    uint64_t list_number;
+    uint32_t ocsp_error;
+    bool ocsp_keep;
+    struct fl_buffer ocsp;
+    struct fl_buffer dropped;
     size_t counts[64];    /* by message type */
     char log_key[32 + 1]; /* of the last CONFIG */
     char device[FL_NAME_MAX + 1];
@@ -96,6 +112,11 @@ void hub_front_confirms(struct hub_world *w);
 void hub_answer_sign(struct hub_world *w);
 /* The signer writes something down that the hub did not ask for. */
 void hub_log(struct hub_world *w, struct fl_issued *record);
+/* The fake signer makes the revocation list and the responder's certificate, if it was asked for
+ * them. */
+void hub_answer_list(struct hub_world *w);
+/* Lets time pass until the list says what there is to say. */
+void hub_settle_list(struct hub_world *w);
 /* The fake signer answers what it was asked for, of keys, from a real key store. */
 void hub_answer_keys(struct hub_world *w);
 

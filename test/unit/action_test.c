@@ -95,6 +95,109 @@ static void quarantine_holds_the_credentials_until_release(void **state)
     assert_false(check_audit(w).broken);
 }
 
+static void a_hold_is_about_credentials_and_can_be_released(void **state)
+{
+    struct service_world *w = *state;
+    struct fl_outcome o = {0};
+    struct fl_credential c = {0};
+
+    add_active(w, "cam", "aa");
+    o = act(w, FL_ACTION_HOLD, "cam", 0);
+    assert_int_equal(o.device.state, FL_DEVICE_ACTIVE);
+    assert_string_equal(posture_of(w, "cam"), "held");
+    assert_ok(fl_credential_get(&w->store, "aa", &c, NULL));
+    assert_int_equal(c.state, FL_CREDENTIAL_HELD);
+    assert_int_equal(c.cause, FL_CRL_HOLD);
+    assert_int_equal(c.since, w->now);
+    assert_string_equal(c.reason, "because");
+    assert_ok(try_release(w, "cam", NULL));
+    assert_string_equal(posture_of(w, "cam"), "ok");
+    assert_int_equal(credential_state(w, "aa"), FL_CREDENTIAL_ISSUED);
+    assert_int_equal(action_of(w, o.action.id).state, FL_ACTION_UNDONE);
+    assert_int_equal(try_release(w, "cam", NULL), FL_ESTATE);
+    (void)act(w, FL_ACTION_HOLD, "cam", 0);
+    assert_ok(try_undo(w, 2, NULL));
+    assert_string_equal(posture_of(w, "cam"), "ok");
+}
+
+static void a_hold_with_a_limit_ends_by_itself_and_a_newer_one_replaces_it(void **state)
+{
+    struct service_world *w = *state;
+
+    add_active(w, "cam", "aa");
+    (void)act(w, FL_ACTION_HOLD, "cam", MINUTE);
+    (void)act(w, FL_ACTION_HOLD, "cam", HOUR);
+    assert_int_equal(action_of(w, 1).state, FL_ACTION_UNDONE);
+    w->now += MINUTE;
+    assert_int_equal(expire(w), FL_ENOTFOUND);
+    assert_string_equal(posture_of(w, "cam"), "held");
+    w->now += HOUR;
+    assert_ok(expire(w));
+    assert_string_equal(posture_of(w, "cam"), "ok");
+    assert_true(device_of(w, "cam").until == FL_TIME_NEVER);
+}
+
+static void what_follows_a_hold_falls_back_to_it(void **state)
+{
+    static const enum fl_action_kind kinds[] = {FL_ACTION_QUARANTINE, FL_ACTION_REVOKE,
+                                                FL_ACTION_RETIRE};
+    struct service_world *w = *state;
+    char id[8] = "cam-0";
+    char serial[8] = "a0";
+
+    for (size_t i = 0; i < 3; i++) {
+        struct fl_outcome o = {0};
+
+        id[4] = (char)('0' + i);
+        serial[1] = (char)('0' + i);
+        add_active(w, id, serial);
+        (void)act(w, FL_ACTION_HOLD, id, HOUR);
+        o = act(w, kinds[i], id, 0);
+        assert_string_not_equal(posture_of(w, id), "held");
+        assert_true(device_of(w, id).until == FL_TIME_NEVER);
+        assert_ok(try_undo(w, o.action.id, NULL));
+        assert_string_equal(posture_of(w, id), "held");
+        assert_true(device_of(w, id).until == w->now + HOUR);
+        assert_int_equal(credential_state(w, serial), FL_CREDENTIAL_HELD);
+    }
+    w->now += HOUR;
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(expire(w));
+    assert_string_equal(posture_of(w, "cam-0"), "ok");
+    assert_string_equal(posture_of(w, "cam-2"), "ok");
+}
+
+static void a_hold_that_ends_under_a_quarantine_frees_nobody(void **state)
+{
+    struct service_world *w = *state;
+
+    add_active(w, "cam", "aa");
+    (void)act(w, FL_ACTION_HOLD, "cam", MINUTE);
+    (void)act(w, FL_ACTION_QUARANTINE, "cam", 0);
+    w->now += MINUTE;
+    assert_ok(expire(w));
+    assert_string_equal(posture_of(w, "cam"), "quarantined");
+    assert_int_equal(credential_state(w, "aa"), FL_CREDENTIAL_HELD);
+    assert_ok(try_release(w, "cam", NULL));
+    assert_string_equal(posture_of(w, "cam"), "ok");
+}
+
+static void only_live_certificates_can_be_held(void **state)
+{
+    struct service_world *w = *state;
+    struct fl_context ctx = {0};
+
+    add_expected(w, "new");
+    assert_int_equal(try_act(w, FL_ACTION_HOLD, "new", 0, &ctx), FL_ESTATE);
+    assert_non_null(strstr(ctx.text, "no live certificate to hold"));
+    add_active(w, "cam", "aa");
+    (void)act(w, FL_ACTION_QUARANTINE, "cam", 0);
+    assert_int_equal(try_act(w, FL_ACTION_HOLD, "cam", 0, &ctx), FL_ESTATE);
+    assert_non_null(strstr(ctx.text, "held by that (action 1)"));
+    (void)act(w, FL_ACTION_REVOKE, "cam", 0);
+    assert_int_equal(try_act(w, FL_ACTION_HOLD, "cam", 0, &ctx), FL_ESTATE);
+}
+
 static void a_quarantine_with_a_limit_ends_by_itself(void **state)
 {
     struct service_world *w = *state;
@@ -286,6 +389,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         service_test(quarantine_holds_the_credentials_until_release),
+        service_test(a_hold_is_about_credentials_and_can_be_released),
+        service_test(a_hold_with_a_limit_ends_by_itself_and_a_newer_one_replaces_it),
+        service_test(what_follows_a_hold_falls_back_to_it),
+        service_test(a_hold_that_ends_under_a_quarantine_frees_nobody),
+        service_test(only_live_certificates_can_be_held),
         service_test(a_quarantine_with_a_limit_ends_by_itself),
         service_test(a_second_quarantine_takes_the_place_of_the_first),
         service_test(an_undone_revocation_falls_back_to_the_quarantine_before_it),

@@ -46,6 +46,82 @@ static struct fl_cert_info issue_and_read(const struct fl_cert_request *request)
     return info;
 }
 
+static void assert_says(const struct fl_cert_request *request, const char *words, bool is_there)
+{
+    struct fl_buffer der = FL_BUFFER(FL_LIMIT_CERT);
+    X509 *certificate = NULL;
+    BIO *text = BIO_new(BIO_s_mem());
+    char *data = NULL;
+    long size = 0;
+
+    assert_ok(fl_cert_issue(request, &der, NULL));
+    assert_ok(fl_cert_x509(fl_buffer_slice(&der), &certificate, NULL));
+    assert_int_equal(X509_print(text, certificate), 1);
+    size = BIO_get_mem_data(text, &data);
+    assert_int_equal(memmem(data, (size_t)size, words, strlen(words)) != NULL, is_there);
+    BIO_free(text);
+    X509_free(certificate);
+    fl_buffer_free(&der);
+}
+
+static void a_device_certificate_says_where_its_status_is_when_there_is_such_a_place(void **state)
+{
+    struct fl_cert_request request = pki_request(&pki, FL_CERT_DEVICE, "cam-01");
+    struct fl_cert_request server = server_request();
+    (void)state;
+
+    assert_says(&request, "Authority Information Access", false);
+    request.status_url = "http://hub.example.net:8080";
+    server.status_url = request.status_url;
+    assert_says(&request, "URI:http://hub.example.net:8080/.well-known/fairlead/crl\n", true);
+    assert_says(&request, "OCSP - URI:http://hub.example.net:8080/ocsp\n", true);
+    assert_says(&request,
+                "CA Issuers - URI:http://hub.example.net:8080/.well-known/fairlead/issuer", true);
+    assert_says(&server, "hub.example.net:8080", false);
+}
+
+static void a_status_url_has_a_host_and_no_path(void **state)
+{
+    static const char *const good[] = {"http://hub.example.net", "http://hub.example.net:8080",
+                                       "https://192.0.2.1:1", "http://[2001:db8::1]:65535",
+                                       "http://[::1]"};
+    static const char *const bad[] = {"",
+                                      "hub.example.net",
+                                      "ftp://hub.example.net",
+                                      "http://",
+                                      "http://:80",
+                                      "http://hub.example.net/",
+                                      "http://hub.example.net:0",
+                                      "http://hub.example.net:65536",
+                                      "http://hub.example.net:",
+                                      "http://hub example",
+                                      "http://2001:db8::1:80",
+                                      "http://[hub.example.net]",
+                                      "http://[::1]x",
+                                      "http://[::1"};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        if (!fl_status_url_valid(good[i]))
+            fail_msg("%s", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (fl_status_url_valid(bad[i]))
+            fail_msg("%s", bad[i]);
+}
+
+static void a_responder_may_answer_ocsp_and_need_not_be_asked_about(void **state)
+{
+    struct fl_cert_request request = pki_request(&pki, FL_CERT_OCSP, "OCSP responder");
+    struct fl_cert_info info = issue_and_read(&request);
+    (void)state;
+
+    assert_int_equal(info.kind, FL_CERT_OCSP);
+    assert_string_equal(info.name, "OCSP responder");
+    assert_says(&request, "OCSP Signing", true);
+    assert_says(&request, "OCSP No Check", true);
+    assert_says(&request, "CA:FALSE", true);
+}
+
 static void a_device_certificate_reads_back_as_it_was_issued(void **state)
 {
     struct fl_cert_request request = pki_request(&pki, FL_CERT_DEVICE, "cam-01");
@@ -538,6 +614,9 @@ static void pem_gives_back_every_certificate_and_only_those(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_device_certificate_says_where_its_status_is_when_there_is_such_a_place),
+        cmocka_unit_test(a_status_url_has_a_host_and_no_path),
+        cmocka_unit_test(a_responder_may_answer_ocsp_and_need_not_be_asked_about),
         cmocka_unit_test(a_device_certificate_reads_back_as_it_was_issued),
         cmocka_unit_test(no_two_certificates_share_a_serial_number),
         cmocka_unit_test(a_server_certificate_names_every_host),

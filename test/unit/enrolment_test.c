@@ -351,11 +351,17 @@ static void who_is_cut_off_does_not_come_back_by_an_ended_certificate(void **sta
     device = device_of(w, "held");
     assert_ok(fl_store_begin(&w->store, NULL));
     assert_ok(fl_device_move(&device, FL_DEVICE_QUARANTINED, w->now, NULL));
-    assert_ok(fl_registry_move_credentials(&w->store, &device, FL_CREDENTIAL_HELD, "", NULL));
+    assert_ok(fl_registry_move_credentials(
+        &w->store, &device,
+        &(struct fl_credential_change){.next = FL_CREDENTIAL_HELD, .reason = "", .now = NOON},
+        NULL));
     assert_ok(fl_registry_put(&w->store, &device, NULL));
     device = device_of(w, "gone");
-    assert_ok(
-        fl_registry_move_credentials(&w->store, &device, FL_CREDENTIAL_REVOKED, "stolen", NULL));
+    assert_ok(fl_registry_move_credentials(
+        &w->store, &device,
+        &(struct fl_credential_change){
+            .next = FL_CREDENTIAL_REVOKED, .reason = "stolen", .now = NOON},
+        NULL));
     assert_ok(fl_registry_put(&w->store, &device, NULL));
     commit(w);
     assert_ok(fl_credential_get(&w->store, "aa", &c, NULL));

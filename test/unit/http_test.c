@@ -91,6 +91,9 @@ static void paths_are_decoded(void **state)
     assert_slice_equal(head.path, "/x");
     assert_slice_equal(head.query, "y");
     assert_ok(parse("GET /...a/.b/c. HTTP/1.1\r\nHost: a\r\n\r\n"));
+    /* RFC 6960 A.1: base64 */
+    assert_ok(parse("GET /ocsp/MC8%2FMA%3D%3D HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert_slice_equal(head.path, "/ocsp/MC8/MA==");
 }
 
 static void ambiguous_paths_are_refused(void **state)
@@ -100,6 +103,8 @@ static void ambiguous_paths_are_refused(void **state)
     assert_target_refused("/a/%2e%2E/b", 400, "segment");
     assert_target_refused("/.", 400, "segment");
     assert_target_refused("/a%2fb", 400, "encoded slash");
+    assert_target_refused("/a/ocsp/%2fb", 400, "encoded slash");
+    assert_target_refused("/ocsp/%2f%5Cb", 400, "encoded slash");
     assert_target_refused("/a%5Cb", 400, "encoded slash");
     assert_target_refused("/a%00b", 400, "control");
     assert_target_refused("/a%0d%0ab", 400, "control");

@@ -112,6 +112,20 @@ static void bad_listeners_are_refused(void **state)
     refused("host a\nmqtt 8443", "mqtt and https both want port 8443");
     refused("host a\nmqtt 127.0.0.1 1\nhttps 1", "hub.conf:3:7: mqtt and https both want port 1");
     assert_ok(parse("host a\nmqtt 127.0.0.1 1\nhttps 127.0.0.2 1"));
+    refused("host a\nstatus-listen 8883", "mqtt and status-listen both want port 8883");
+    refused("host a\nstatus-listen 192.0.2.1 8443", "hub.conf:2:25: https and status-listen both");
+}
+
+static void the_status_listener_is_there_when_it_is_asked_for(void **state)
+{
+    (void)state;
+    assert_ok(parse("host a"));
+    assert_int_equal(config.status.port, 0);
+    assert_ok(parse("host a\nstatus-listen 127.0.0.1 8080\nstatus-url http://a:8080"));
+    assert_int_equal(config.status.port, 8080);
+    assert_string_equal(config.status.address, "127.0.0.1");
+    refused("host a\nstatus-listen nowhere 8080", "hub.conf:2:15");
+    refused("host a\nstatus-url a:8080", "hub.conf:2:12: not such a URL");
 }
 
 static void unknown_words_are_refused(void **state)
@@ -192,6 +206,7 @@ int main(void)
         cmocka_unit_test(bad_hosts_are_refused_at_their_column),
         cmocka_unit_test(number_of_hosts_is_bounded),
         cmocka_unit_test(bad_listeners_are_refused),
+        cmocka_unit_test(the_status_listener_is_there_when_it_is_asked_for),
         cmocka_unit_test(unknown_words_are_refused),
         cmocka_unit_test(renewal_after_the_end_is_off_unless_told),
         cmocka_unit_test(durability_and_size_of_the_log_are_read),

@@ -358,7 +358,7 @@ static void a_token_key_makes_a_request_that_proves_it(void **state)
     assert_ok(fl_csr_create(f.key, "cam-01", &der, &ctx));
     assert_ok(fl_csr_check(fl_buffer_slice(&der), &info, &ctx));
     assert_int_equal(EVP_PKEY_eq(info.key, f.key), 1);
-    EVP_PKEY_free(info.key);
+    fl_csr_info_free(&info);
     fl_buffer_free(&der);
     unmake(&f);
 }

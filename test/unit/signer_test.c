@@ -5,6 +5,8 @@
 #include "signer/device_keys.h"
 #include "signer/issue.h"
 #include "trust/issued_chain.h"
+#include "signer/revocations.h"
+#include "trust/crl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -243,6 +245,7 @@ static void only_devices_and_this_hub_get_certificates(void **state)
     assert_ok(judge("server", "hub.example.net", "hub.example.net", 3600, PKI_NOW, NULL));
     assert_ok(judge("server", "hub.example.net", "192.0.2.10", 3600, PKI_NOW, NULL));
     assert_ok(judge("server", "hub.example.net", "", 3600, PKI_NOW, NULL));
+    assert_ok(judge("ocsp", "hub.example.net", "", 3600, PKI_NOW, NULL));
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         assert_int_equal(judge(kinds[i], "cam-01", "", 3600, PKI_NOW, NULL), FL_EDENIED);
 }
@@ -286,6 +289,127 @@ static void validity_has_bounds_and_ends_with_the_issuer(void **state)
     assert_int_equal(judge("device", "a", "", most, policy.issuing_until - 3599 * 1000, NULL),
                      FL_EEXPIRED);
     assert_int_equal(judge("device", "a", "", 3600, policy.issuing_from - 1, NULL), FL_ESTATE);
+    /* What cannot be revoked is not for long. */
+    assert_ok(judge("ocsp", "hub.example.net", "", 2 * 86400, PKI_NOW, NULL));
+    assert_int_equal(judge("ocsp", "hub.example.net", "", 2 * 86400 + 1, PKI_NOW, NULL), FL_EINVAL);
+    assert_int_equal(judge("ocsp", "cam-01", "", 86400, PKI_NOW, NULL), FL_EDENIED);
+}
+
+static enum fl_error judge_list(uint64_t number, uint32_t validity_s, fl_time_t now)
+{
+    struct fl_msg_crl_sign request = {.number = number, .validity_s = validity_s};
+    struct fl_context ctx = {0};
+    enum fl_error error = fl_signer_policy_judge_crl(&policy, &request, 7, now, &ctx);
+
+    assert_true((error == FL_OK) == (ctx.text[0] == 0));
+    return error;
+}
+
+static void lists_have_growing_numbers_and_hold_for_a_week_at_most(void **state)
+{
+    (void)state;
+    assert_ok(judge_list(8, 86400, PKI_NOW));
+    assert_int_equal(judge_list(7, 86400, PKI_NOW), FL_ESTATE);
+    assert_int_equal(judge_list(UINT64_MAX, 86400, PKI_NOW), FL_ESTATE);
+    assert_int_equal(judge_list(8, 3599, PKI_NOW), FL_EINVAL);
+    assert_ok(judge_list(8, 7 * 86400, PKI_NOW));
+    assert_int_equal(judge_list(8, 7 * 86400 + 1, PKI_NOW), FL_EINVAL);
+    assert_int_equal(judge_list(8, 86400, policy.issuing_from - 1), FL_ESTATE);
+    assert_int_equal(judge_list(8, 86400, policy.issuing_until), FL_EEXPIRED);
+}
+
+static enum fl_error ask_list(struct fl_signer *signer, struct fl_slice entries, uint64_t number,
+                              struct fl_signer_list *list)
+{
+    struct fl_msg_crl_sign request = {.request = 9, .number = number, .validity_s = 86400};
+
+    assert_ok(fl_signer_take_entries(signer, entries));
+    fl_signer_answer_crl(signer, &request, PKI_NOW, 1000, list);
+    assert_int_equal(list->result.request, 9);
+    assert_true((list->result.error == FL_OK) == (list->der.size > 0));
+    return (enum fl_error)list->result.error;
+}
+
+static void a_list_is_made_of_entries_and_of_nothing_else(void **state)
+{
+    struct fl_crl_entry entry = {.serial = {5}, .serial_size = 1, .at = PKI_NOW};
+    struct fl_buffer entries = FL_BUFFER(64);
+    struct fl_signer_list list = {0};
+    struct fl_signer signer;
+    const unsigned char *at = NULL;
+    X509_CRL *crl = NULL;
+    (void)state;
+
+    load(&signer);
+    assert_ok(fl_crl_put_entry(&entries, &entry));
+    assert_int_equal(ask_list(&signer, fl_slice_str("rubbish, and long enough"), 1, &list),
+                     FL_EPARSE);
+    assert_non_null(strstr(last_log, "crl: refused revocation list number=1"));
+    assert_ok(ask_list(&signer, fl_buffer_slice(&entries), 2, &list));
+    assert_non_null(strstr(last_log, "crl: signed revocation list number=2"));
+    at = fl_buffer_slice(&list.der).data;
+    crl = d2i_X509_CRL(NULL, &at, (long)list.der.size);
+    assert_int_equal(X509_CRL_verify(crl, pki.issuing_key), 1);
+    assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)), 1);
+    X509_CRL_free(crl);
+    /* The entries of one list are not in the next; a number is good once. */
+    assert_int_equal(ask_list(&signer, fl_slice(NULL, 0), 2, &list), FL_ESTATE);
+    assert_ok(ask_list(&signer, fl_slice(NULL, 0), 3, &list));
+    at = fl_buffer_slice(&list.der).data;
+    crl = d2i_X509_CRL(NULL, &at, (long)list.der.size);
+    assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)), -1);
+    X509_CRL_free(crl);
+    fl_buffer_free(&entries);
+    fl_buffer_free(&list.der);
+    fl_signer_free(&signer);
+}
+
+static void lists_are_made_at_a_limited_rate_and_are_limited(void **state)
+{
+    struct fl_signer_list list = {0};
+    struct fl_signer signer;
+    uint64_t made = 0;
+    uint8_t some[4096] = {0};
+    size_t taken = 0;
+    (void)state;
+
+    load(&signer);
+    for (uint64_t i = 1; i <= FL_SIGNER_CRL_BURST + 5; i++)
+        made += ask_list(&signer, fl_slice(NULL, 0), i, &list) == FL_OK;
+    assert_int_equal(made, FL_SIGNER_CRL_BURST);
+    while (fl_signer_take_entries(&signer, fl_slice(some, sizeof some)) == FL_OK)
+        taken += sizeof some;
+    assert_in_range(taken, (size_t)FL_LIMIT_CRL_ENTRIES * FL_LIMIT_CRL_ENTRY - sizeof some,
+                    (size_t)FL_LIMIT_CRL_ENTRIES * FL_LIMIT_CRL_ENTRY);
+    fl_buffer_free(&list.der);
+    fl_signer_free(&signer);
+}
+
+static void a_status_url_of_hub_conf_is_in_device_certificates(void **state)
+{
+    struct fl_buffer csr = csr_for("cam-01");
+    struct fl_msg_sign request = sign_request("device", "cam-01", &csr);
+    struct fl_signer_answer answer = {0};
+    struct fl_signer signer;
+    struct fl_context ctx = {0};
+    static const char url[] = "http://hub.example.net:8080/ocsp";
+    (void)state;
+
+    put_everything();
+    put("hub.conf", 0644,
+        fl_slice_str("host hub.example.net\nstatus-url http://hub.example.net:8080\n"));
+    assert_ok(fl_signer_load(&signer, dir, PKI_NOW, NULL));
+    fl_signer_answer(&signer, &request, PKI_NOW, 0, &answer);
+    assert_int_equal(answer.result.error, FL_OK);
+    assert_non_null(memmem(answer.result.certificate.data, answer.result.certificate.size, url,
+                           sizeof url - 1));
+    fl_signer_free(&signer);
+    put("hub.conf", 0644, fl_slice_str("host a\nstatus-url http://a/path\n"));
+    assert_int_equal(fl_signer_load(&signer, dir, PKI_NOW, &ctx), FL_EPARSE);
+    assert_non_null(strstr(ctx.text, "status-url http://HOST:PORT"));
+    fl_signer_free(&signer);
+    fl_buffer_free(&answer.certificate);
+    fl_buffer_free(&csr);
 }
 
 static void requests_beyond_the_rate_are_refused_until_time_passes(void **state)
@@ -657,6 +781,10 @@ int main(void)
         cmocka_unit_test(only_devices_and_this_hub_get_certificates),
         cmocka_unit_test(names_are_checked_whatever_the_hub_says),
         cmocka_unit_test(validity_has_bounds_and_ends_with_the_issuer),
+        cmocka_unit_test(lists_have_growing_numbers_and_hold_for_a_week_at_most),
+        cmocka_unit_test(a_list_is_made_of_entries_and_of_nothing_else),
+        cmocka_unit_test(lists_are_made_at_a_limited_rate_and_are_limited),
+        cmocka_unit_test(a_status_url_of_hub_conf_is_in_device_certificates),
         cmocka_unit_test(requests_beyond_the_rate_are_refused_until_time_passes),
         cmocka_unit_test(a_busy_signer_says_so),
         cmocka_unit_test(every_certificate_is_written_down_before_it_leaves),
