@@ -15,8 +15,10 @@
 #include "hub/metrics.h"
 #include "hub/session_table.h"
 #include "service/action.h"
+#include "service/activation.h"
 #include "service/enrolment.h"
 #include "service/issued_check.h"
+#include "service/nonce.h"
 #include "service/posture.h"
 #include "service/profile_store.h"
 
@@ -118,6 +120,13 @@ struct fl_hub_sweep {
     fl_time_t seal_again; /* monotonic: after a round that left something */
 };
 
+/* The devices of a profile that asks for other evidence now, some at a time. */
+struct fl_hub_review {
+    char profile[FL_NAME_MAX + 1]; /* empty: none is under way */
+    fl_time_t since;
+    char after[FL_NAME_MAX + 1];
+};
+
 struct fl_hub {
     struct fl_store store;
     const struct fl_clock *clock;
@@ -129,6 +138,9 @@ struct fl_hub {
 
     struct fl_metrics metrics;
     struct fl_enrolment enrolment;
+    struct fl_nonces nonces;
+    struct fl_activations activations;
+    struct fl_hub_review review;
     struct fl_session_table sessions;
     struct fl_buffer issuing; /* certificates, from the signer; empty until it said hello */
     struct fl_buffer root;
@@ -242,6 +254,16 @@ void fl_hub_forget_log_reads(struct fl_hub *hub, bool all); /* or those of the f
 void fl_hub_catch_up(struct fl_hub *hub);
 /* A device's certificate that nobody waits for any more becomes a revoked credential. */
 void fl_hub_unclaimed(struct fl_hub *hub, struct fl_slice certificate);
+
+void fl_hub_evidence_nonce(struct fl_hub *hub, const struct fl_msg_evidence_nonce *request);
+void fl_hub_evidence(struct fl_hub *hub, const struct fl_msg_evidence *request);
+void fl_hub_evidence_key(struct fl_hub *hub, const struct fl_msg_evidence_key *request);
+void fl_hub_evidence_proof(struct fl_hub *hub, const struct fl_msg_evidence_proof *request);
+/* Whoever enrols with a token may be another machine: what was proved before counts no more. In the
+ * caller's transaction. */
+FL_MUST_USE enum fl_error fl_hub_evidence_reset(struct fl_hub *hub, const struct fl_device *device,
+                                                struct fl_context *ctx);
+bool fl_hub_tick_evidence(struct fl_hub *hub); /* true: more to do at once */
 
 /* The device's key, good until the next call of anything here. FL_EMORE: it is asked for, and
  * fl_hub_resume_batches and fl_api_resume_readings are called when it is there or will not come;

@@ -40,7 +40,8 @@ enum fl_error fl_statement_verify(const struct fl_statement_signer *signer, stru
     key = X509_get0_pubkey(certificate);
     if (info.kind != FL_CERT_DEVICE || !fl_slice_is(signer->device, info.name) ||
         !fl_slice_is(signer->serial, info.serial))
-        error = fl_fail(ctx, FL_EAUTH, "the certificate is not the one that the device showed");
+        error =
+            fl_fail(ctx, FL_EAUTH, "the certificate is not the one that the device connected with");
     else if (!is_issued_by(certificate, signer->issuing))
         error = fl_fail(ctx, FL_EAUTH, "the certificate is not of the issuing CA of today: renew");
     else if (!fl_key_is_p256(key))

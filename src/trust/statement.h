@@ -15,9 +15,9 @@ FL_MUST_USE enum fl_error fl_statement_sign(EVP_PKEY *key, struct fl_slice text,
                                             uint8_t signature[64], struct fl_context *ctx);
 
 struct fl_statement_signer {
-    struct fl_slice certificate; /* DER, as the device showed it */
+    struct fl_slice certificate; /* DER, as the device sent it */
     struct fl_slice issuing;     /* DER, of the hub */
-    struct fl_slice device;
+    struct fl_slice device;      /* of the certificate that it showed in the handshake */
     struct fl_slice serial;
 };
 
