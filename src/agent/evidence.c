@@ -29,6 +29,7 @@ struct giving {
     struct fl_machine machine;
     uint8_t nonce[FL_NONCE_SIZE];
     uint32_t pcrs;
+    bool is_endorsed; /* the hub knows an attestation key of this device */
 };
 
 /* --- talking to the hub --- */
@@ -95,6 +96,7 @@ static enum fl_error ask_nonce(struct giving *g, struct fl_context *ctx)
                    size != FL_NONCE_SIZE))
         error = fl_fail(ctx, FL_EPARSE, "the hub's nonce cannot be read");
     pcrs = error ? NULL : json_object_get(answer, "pcrs");
+    g->is_endorsed = !error && text_of(answer, "ak")[0] != '\0';
     g->pcrs = 0;
     for (size_t i = 0; i < json_array_size(pcrs); i++) {
         json_int_t pcr = json_integer_value(json_array_get(pcrs, i));
@@ -311,11 +313,9 @@ static enum fl_error give_once(struct giving *g, int *status, json_t **answer,
                                struct fl_context *ctx)
 {
     json_t *body = NULL;
-    enum fl_error error = ask_nonce(g, ctx);
+    enum fl_error error = make_body(g, &body, ctx);
 
     *answer = NULL;
-    if (!error)
-        error = make_body(g, &body, ctx);
     if (!error)
         error = post(g, BASE, body, status, answer, ctx);
     json_decref(body);
@@ -361,14 +361,11 @@ enum fl_error fl_evidence_give(const struct fl_self *identity, struct fl_agent_k
     *verdict = (struct fl_evidence_verdict){0};
     fl_machine_read(&g.machine);
     if (!error)
-        error = give_once(&g, &status, &answer, ctx);
-    if (!error && status == NOT_ENDORSED && identity->key_place == FL_KEY_TPM) {
+        error = ask_nonce(&g, ctx);
+    if (!error && !g.is_endorsed && identity->key_place == FL_KEY_TPM)
         error = endorse(&g, ctx);
-        json_decref(answer);
-        answer = NULL;
-        if (!error)
-            error = give_once(&g, &status, &answer, ctx);
-    }
+    if (!error)
+        error = give_once(&g, &status, &answer, ctx);
     if (!error && status != 200)
         error = fl_fail(ctx, FL_ESTATE, "the hub says: %.400s", text_of(answer, "detail"));
     if (!error)

@@ -81,7 +81,7 @@ static enum fl_error write_evidence(struct fl_cli *cli, const json_t *e, struct 
     }
     tpm_lines(&out, json_object_get(e, "tpm"));
     pcr_lines(&out, json_object_get(e, "pcrs"));
-    fl_list_line(&out, "accepted boots", "%zu for this device, %zu for its profile",
+    fl_list_line(&out, "accepted", "boots: %zu for this device, %zu for its profile",
                  json_array_size(json_object_get(e, "accepted_for_device")),
                  json_array_size(json_object_get(e, "accepted_for_profile")));
     error = fl_cli_write(cli, &out, ctx);

@@ -180,12 +180,15 @@ static enum fl_error change_tpm(struct fl_api_call *call, const struct fl_device
         .who = call->who, .reason = fl_api_str(call->body, "reason", ""), .now = call->now};
     const char *hash = fl_api_str(call->body, "ek_hash", "");
     bool forget = fl_api_bool(call->body, "forget");
+    enum fl_error error = FL_OK;
 
     if (forget == (hash[0] != '\0'))
         return fl_fail(ctx, FL_EINVAL, "either 'ek_hash' or 'forget'");
     if (!forget)
         return fl_endorsement_register(store, device->id, hash, &change, ctx);
-    return fl_endorsement_forget(store, device->id, &change, ctx);
+    error = fl_endorsement_forget(store, device->id, &change, ctx);
+    return error ? error
+                 : fl_hub_evidence_reset(call->hub, device, "its TPM was replaced since", ctx);
 }
 
 void fl_api_tpm(struct fl_api_call *call)
@@ -201,8 +204,10 @@ void fl_api_tpm(struct fl_api_call *call)
         error = change_tpm(call, &device, &ctx);
         error = fl_store_end(&hub->store, error, &ctx);
     }
-    if (error)
+    if (error) {
         fl_api_fail(call, error, &ctx);
-    else
-        answer_evidence(call, &device);
+        return;
+    }
+    (void)fl_hub_push_device(hub, &device, ++hub->last_seq);
+    answer_evidence(call, &device);
 }

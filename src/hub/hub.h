@@ -259,10 +259,10 @@ void fl_hub_evidence_nonce(struct fl_hub *hub, const struct fl_msg_evidence_nonc
 void fl_hub_evidence(struct fl_hub *hub, const struct fl_msg_evidence *request);
 void fl_hub_evidence_key(struct fl_hub *hub, const struct fl_msg_evidence_key *request);
 void fl_hub_evidence_proof(struct fl_hub *hub, const struct fl_msg_evidence_proof *request);
-/* Whoever enrols with a token may be another machine: what was proved before counts no more. In the
- * caller's transaction. */
+/* It may be another machine than before (enrolled anew, another TPM; `words` say so): what was
+ * proved before counts no more. In the caller's transaction. */
 FL_MUST_USE enum fl_error fl_hub_evidence_reset(struct fl_hub *hub, const struct fl_device *device,
-                                                struct fl_context *ctx);
+                                                const char *words, struct fl_context *ctx);
 bool fl_hub_tick_evidence(struct fl_hub *hub); /* true: more to do at once */
 
 /* The device's key, good until the next call of anything here. FL_EMORE: it is asked for, and

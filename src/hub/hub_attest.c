@@ -222,6 +222,17 @@ static void report_counters(struct fl_hub *hub, const struct fl_evidence *before
                   (json_int_t)quote->resets));
 }
 
+/* A TPM that nothing has told of this boot, as a software TPM is when it was just made. */
+static const char *unmeasured(const struct fl_pcrs *pcrs)
+{
+    static const uint8_t empty[FL_PCR_SIZE];
+
+    for (unsigned i = 0; i < FL_LIMIT_PCRS; i++)
+        if (pcrs->present & 1U << i && memcmp(pcrs->value[i], empty, FL_PCR_SIZE) != 0)
+            return "";
+    return "; they are all empty: nothing has measured this boot";
+}
+
 void fl_hub_attest_judge(struct fl_evidence *e, const struct fl_reference_judgement *j,
                          fl_time_t now)
 {
@@ -240,13 +251,14 @@ void fl_hub_attest_judge(struct fl_evidence *e, const struct fl_reference_judgem
         fl_evidence_accept(e, FL_GRADE_REPORTED, true, now);
         (void)snprintf(e->words, sizeof e->words,
                        "its TPM quotes PCRs %s, but no boot state is accepted yet to hold them "
-                       "against: fairlead device reference %s accept",
-                       all, e->device);
+                       "against: fairlead device reference %s accept%s",
+                       all, e->device, unmeasured(&e->pcrs));
         return;
     }
     fl_evidence_accept(e, FL_GRADE_ATTESTED, true, now);
-    (void)snprintf(e->words, sizeof e->words, "its TPM quotes an accepted boot (PCRs %s%s)", all,
-                   e->log_events ? ", with the log that leads to them" : ", without a log");
+    (void)snprintf(e->words, sizeof e->words, "its TPM quotes an accepted boot (PCRs %s%s)%s", all,
+                   e->log_events ? ", with the log that leads to them" : ", without a log",
+                   unmeasured(&e->pcrs));
 }
 
 enum fl_error fl_hub_attest(struct fl_hub *hub, const struct fl_msg_evidence *m,

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "service/audit.h"
+#include "service/endorsement.h"
 #include "trust/statement.h"
 
 #include <stdio.h>
@@ -103,11 +104,14 @@ void fl_hub_evidence_nonce(struct fl_hub *hub, const struct fl_msg_evidence_nonc
     struct fl_device device = {0};
     struct fl_posture posture = {0};
     struct fl_context ctx = {0};
+    struct fl_endorsement endorsement = {0};
     uint8_t nonce[FL_NONCE_SIZE];
     char hex[2 * FL_NONCE_SIZE + 1];
     fl_time_t wait_ms = 0;
     enum fl_error error = fl_hub_asker_check(hub, &asker, &device, &posture, &ctx);
 
+    if (!error)
+        error = fl_endorsement_get(&hub->store, device.id, &endorsement, &ctx);
     if (!error)
         error = fl_nonce_give(&hub->nonces, request->device, hub->random,
                               fl_clock_monotonic(hub->clock), nonce, &wait_ms, &ctx);
@@ -116,10 +120,10 @@ void fl_hub_evidence_nonce(struct fl_hub *hub, const struct fl_msg_evidence_nonc
         return;
     }
     fl_hex(hex, sizeof hex, fl_slice(nonce, sizeof nonce));
-    fl_hub_evidence_answer(hub, asker.request,
-                           json_pack("{s:s, s:i, s:o}", "nonce", hex, "expires_in_s",
-                                     FL_LIMIT_NONCE_MS / 1000, "pcrs",
-                                     fl_hub_pcr_list(posture.requirement.pcrs)));
+    fl_hub_evidence_answer(
+        hub, asker.request,
+        json_pack("{s:s, s:i, s:o, s:s}", "nonce", hex, "expires_in_s", FL_LIMIT_NONCE_MS / 1000,
+                  "pcrs", fl_hub_pcr_list(posture.requirement.pcrs), "ak", endorsement.ak_name));
 }
 
 /* --- evidence --- */
@@ -180,7 +184,7 @@ static enum fl_error audit_change(struct fl_hub *hub, const struct fl_posture *b
 }
 
 enum fl_error fl_hub_evidence_reset(struct fl_hub *hub, const struct fl_device *device,
-                                    struct fl_context *ctx)
+                                    const char *words, struct fl_context *ctx)
 {
     struct fl_evidence e = {0};
     struct fl_requirement requirement = {0};
@@ -194,7 +198,10 @@ enum fl_error fl_hub_evidence_reset(struct fl_hub *hub, const struct fl_device *
         return error;
     memset(e.held, 0, sizeof e.held);
     e.grade = FL_GRADE_NONE;
-    (void)fl_str_copy(e.words, sizeof e.words, "it has enrolled anew since");
+    e.refuted = 0;
+    e.quoted = 0;
+    e.pcrs = (struct fl_pcrs){0};
+    (void)fl_str_copy(e.words, sizeof e.words, words);
     return fl_evidence_put(&hub->store, &e, &requirement, fl_hub_now(hub), ctx);
 }
 

@@ -222,6 +222,8 @@ static void say_why(const struct fl_evidence *e, enum fl_grade grade, fl_time_t 
         (void)snprintf(rest, room, "refuted at %s: %s", fl_time_format(e->refuted, at), e->words);
     else if (e->held[grade])
         (void)snprintf(rest, room, "the last is of %s", fl_time_format(e->held[grade], at));
+    else if (e->grade == FL_GRADE_NONE)
+        (void)snprintf(rest, room, "%s", e->words);
     else
         (void)snprintf(rest, room, "what it gave is only %s: %s", fl_grade_name(e->grade),
                        e->words);

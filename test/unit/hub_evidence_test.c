@@ -509,6 +509,10 @@ static void only_an_accepted_boot_is_attested(void **state)
     give_quote(w, &rig);
     assert_string_equal(grade(w), "reported");
     assert_contains(words(w), "no boot state is accepted yet");
+    assert_contains(words(w), "nothing has measured this boot");
+    rig.tpm.pcrs.value[0][0] = 1;
+    give_quote(w, &rig);
+    assert_null(strstr(words(w), "nothing has measured"));
     accept_boot(w, &rig, "device");
     assert_int_equal(w->device_grades, both);
     posture_is(w, &rig, "ok", "");
@@ -763,8 +767,13 @@ static void an_operator_says_which_tpm_it_is(void **state)
     assert_int_equal(w->status, 400);
     hub_call(w, "POST", API "/devices/g-1/tpm", "", "{\"ek_hash\":\"no\"}");
     assert_int_equal(w->status, 400);
+    give_quote(w, &rig);
+    accept_boot(w, &rig, "device");
+    assert_true(fl_grade_holds(w->device_grades, FL_GRADE_ATTESTED));
     hub_call(w, "POST", API "/devices/g-1/tpm", "", "{\"forget\":true}");
     assert_int_equal(w->status, 200);
+    assert_int_equal(w->device_grades, 0);
+    posture_is(w, &rig, "narrowed", "its TPM was replaced since");
     give_quote(w, &rig);
     refused(w, FL_ESTATE, "is endorsed");
     drop(&rig);
