@@ -17,6 +17,7 @@ bool fl_machine_os(struct fl_slice text, char os[FL_LIMIT_CLAIM + 1])
 {
     static const char name[] = "PRETTY_NAME=";
     struct fl_slice line = {0};
+    size_t size = 0;
     bool more = true;
 
     while (more) {
@@ -28,9 +29,10 @@ bool fl_machine_os(struct fl_slice text, char os[FL_LIMIT_CLAIM + 1])
             line = fl_slice(line.data + 1, line.size - 2);
         (void)fl_str_printable(os, FL_LIMIT_CLAIM + 1, line);
         /* It may have been cut within a character. */
-        while (!fl_slice_is_utf8(fl_slice_str(os)))
-            os[strlen(os) - 1] = '\0';
-        return os[0] != '\0';
+        size = strlen(os);
+        while (size && !fl_slice_is_utf8(fl_slice(os, size)))
+            os[--size] = '\0';
+        return size > 0;
     }
     return false;
 }

@@ -132,7 +132,7 @@ enum fl_error fl_nonce_give(struct fl_nonces *nonces, struct fl_slice device,
     struct entry *e = NULL;
     enum fl_error error = charge(nonces, device, now, &e, wait_ms, ctx);
 
-    if (error)
+    if (error || !e)
         return error;
     e->given = now;
     e->is_good = true;
