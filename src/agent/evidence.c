@@ -18,7 +18,7 @@
 
 #define BASE "/.well-known/fairlead/evidence"
 #define EVENT_LOG "/sys/kernel/security/tpm0/binary_bios_measurements"
-#define NEXT_MAX_S (24U * 3600)
+#define NEXT_MAX_S ((json_int_t)24 * 3600)
 #define NOT_ENDORSED 409
 
 struct giving {
@@ -345,7 +345,7 @@ static void read_verdict(const json_t *answer, struct fl_evidence_verdict *verdi
     (void)fl_str_printable(verdict->words, sizeof verdict->words,
                            fl_slice_str(text_of(answer, "words")));
     (void)fl_str_copy(verdict->until, sizeof verdict->until, text_of(answer, "until"));
-    verdict->next_s = next > 0 && next < NEXT_MAX_S ? (uint32_t)next : NEXT_MAX_S;
+    verdict->next_s = (uint32_t)(next > 0 && next < NEXT_MAX_S ? next : NEXT_MAX_S);
 }
 
 enum fl_error fl_evidence_give(const struct fl_self *identity, struct fl_agent_key *key,

@@ -55,10 +55,10 @@ enum fl_error fl_claims_text(const struct fl_claims *claims, struct fl_buffer *o
 
 void fl_pcrs_put(const struct fl_pcrs *pcrs, struct fl_buffer *out)
 {
-    for (uint8_t i = 0; i < FL_LIMIT_PCRS; i++) {
+    for (unsigned i = 0; i < FL_LIMIT_PCRS; i++) {
         if (!(pcrs->present & 1U << i))
             continue;
-        (void)fl_buffer_append_byte(out, i);
+        (void)fl_buffer_append_byte(out, (uint8_t)i);
         (void)fl_buffer_append(out, pcrs->value[i], FL_PCR_SIZE);
     }
 }

@@ -77,7 +77,7 @@ enum fl_error fl_quote_verify(struct fl_slice attest, struct fl_slice signature,
         return fl_fail(ctx, FL_EPARSE,
                        "the quote's signature is malformed: it is to be ECDSA with SHA-256");
     memcpy(raw + P256_SIZE - r.size, r.data ? r.data : raw, r.size);
-    memcpy(raw + 2 * P256_SIZE - s.size, s.data ? s.data : raw, s.size);
+    memcpy(raw + sizeof raw - s.size, s.data ? s.data : raw, s.size);
     if (fl_es256_verify(ak, attest, raw) != FL_OK)
         return fl_fail(ctx, FL_EAUTH,
                        "the quote is not signed by the attestation key that is on record");

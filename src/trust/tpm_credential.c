@@ -65,7 +65,7 @@ static bool kdfa(const uint8_t seed[SEED_SIZE], const char *label, struct fl_sli
 static bool kdfe(const uint8_t z[P256_SIZE], const uint8_t party_u[P256_SIZE],
                  const uint8_t party_v[P256_SIZE], uint8_t seed[SEED_SIZE])
 {
-    uint8_t info[sizeof LABEL + 2 * P256_SIZE];
+    uint8_t info[sizeof LABEL + (size_t)2 * P256_SIZE];
     OSSL_PARAM params[4];
 
     memcpy(info, LABEL, sizeof LABEL);

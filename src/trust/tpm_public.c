@@ -117,14 +117,14 @@ static EVP_PKEY *to_evp(const struct area *a)
     EVP_PKEY *key = NULL;
     bool good = build && make;
 
-    if (good && a->type == FL_TPM_ALG_ECC) {
+    if (good && a->type == FL_TPM_ALG_ECC && a->x.data && a->y.data) {
         memcpy(point + 1 + P256_SIZE - a->x.size, a->x.data, a->x.size);
-        memcpy(point + 1 + 2 * P256_SIZE - a->y.size, a->y.data, a->y.size);
+        memcpy(point + sizeof point - a->y.size, a->y.data, a->y.size);
         good =
             OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) &&
             OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point);
-    } else if (good) {
-        good = n && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) &&
+    } else {
+        good = good && n && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) &&
                OSSL_PARAM_BLD_push_uint(build, OSSL_PKEY_PARAM_RSA_E, RSA_EXPONENT);
     }
     params = good ? OSSL_PARAM_BLD_to_param(build) : NULL;

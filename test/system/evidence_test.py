@@ -4,6 +4,7 @@
 import base64
 import json
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -11,7 +12,7 @@ import time
 import unittest
 
 from agent_test import AGENT, Swtpm, agent
-from harness import SOURCE, HubTest, Mqtt, camera_profile, run, wait_for
+from harness import HubTest, Mqtt, camera_profile, run, wait_for
 
 NOT_AUTHORIZED = 0x87
 REPORTED = """publish d/{device}/video/# when reported
@@ -212,6 +213,20 @@ class SoftwareTest(HubTest):
         wait_for(lambda: mqtt.publish("d/changing/video/1", "x") == 0, timeout_s=5, say="the longer time")
         self.assertEqual(self.hub.device("changing")["posture"], "ok")
 
+    def test_the_agent_gives_evidence_again_when_its_certificate_is_renewed(self):
+        self.hub.add_profile(camera_profile("patient", REPORTED.replace("10s", "24h")))
+        folder = self.hub.work / "renewed"
+        agent("enrol", "--token", self.hub.add("renewed", "patient")["token"], "--dir", folder, check=True)
+        process = subprocess.Popen([AGENT, "run", "--dir", folder, "--sensor", "stdin"], stderr=subprocess.DEVNULL, stdin=subprocess.PIPE,
+                                   text=True)
+        self.addCleanup(process.stdin.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        first = wait_for(lambda: self.hub.device("renewed")["evidence"]["at"], say="evidence")
+        agent("renew", "--dir", folder, check=True)
+        wait_for(lambda: self.hub.device("renewed")["evidence"]["at"] != first, say="evidence by the new key")
+        self.assertEqual(self.hub.device("renewed")["posture"], "ok")
+
     def test_the_agent_gives_evidence_again_before_it_ends(self):
         folder = self.hub.work / "agent"
         agent("enrol", "--token", self.hub.add("agent", "reporter")["token"], "--dir", folder, check=True)
@@ -335,6 +350,31 @@ class TpmTest(HubTest):
             self.hub.fairlead("device", "tpm", "swapped", "--forget", "--reason", "board replaced")
             self.give(replaced)
             self.assertNotEqual(self.hub.json("device", "evidence", "swapped")["tpm"]["ek"], ek)
+
+    def test_a_silent_tpm_holds_no_reading_up_and_evidence_comes_back_by_itself(self):
+        self.hub.add_profile(camera_profile("hasty", ATTESTED.replace("1h", "6s")))
+        with Swtpm() as tpm:
+            folder = self.hub.work / "silent"
+            agent("enrol", "--token", self.hub.add("silent", "hasty")["token"], "--dir", folder, "--key", f"tpm:{tpm.tcti}", check=True)
+            self.give(folder)
+            self.hub.fairlead("device", "reference", "silent", "accept")
+            process = subprocess.Popen([AGENT, "run", "--dir", folder, "--sensor", "stdin"], stderr=subprocess.DEVNULL, stdin=subprocess.PIPE,
+                                       text=True)
+            self.addCleanup(process.stdin.close)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            first = self.hub.device("silent")["evidence"]["at"]
+            wait_for(lambda: self.hub.device("silent")["evidence"]["at"] != first, say="evidence")
+            tpm.process.send_signal(signal.SIGSTOP)
+            try:
+                wait_for(lambda: self.hub.device("silent")["posture"] == "narrowed", say="the end of evidence")
+                for value in range(5):
+                    process.stdin.write(f"temperature {value}\n")
+                    process.stdin.flush()
+                    wait_for(lambda: any(r["value"] == value for r in self.hub.readings("silent")), timeout_s=3, say="a reading")
+            finally:
+                tpm.process.send_signal(signal.SIGCONT)
+            wait_for(lambda: self.hub.device("silent")["posture"] == "ok", timeout_s=60, say="evidence again")
 
     def test_a_registered_tpm_is_the_only_one(self):
         with Swtpm() as tpm, Swtpm() as other:
