@@ -5,6 +5,7 @@
  */
 #include "agent/csv.h"
 #include "agent/enrol_verb.h"
+#include "agent/evidence.h"
 #include "agent/key.h"
 #include "agent/renew_verb.h"
 #include "agent/run.h"
@@ -49,6 +50,12 @@ static const char help[] =
     "  fairlead-agent renew --dir DIR\n"
     "      Renews the certificate now: by the agent that is running there, or by itself.\n"
     "\n"
+    "  fairlead-agent evidence --dir DIR [--event-log FILE] [--json]\n"
+    "      Gives evidence of this device to its hub now: what it runs, signed by its key and, "
+    "with\n"
+    "      a TPM, how it was booted, with the kernel's log of that or the one in FILE. `run` does\n"
+    "      it by itself, as often as the hub asks for it.\n"
+    "\n"
     "  --quiet says only what goes wrong; --verbose more. Exit codes: 0 done, 1 failed, 2 usage.\n";
 
 /* --- Log lines for a person --------------------------------------------------------------------
@@ -82,6 +89,7 @@ struct options {
     struct fl_enrol_options enrol;
     struct fl_run_options run;
     char token[FL_LIMIT_TOKEN_TEXT + 2];
+    const char *event_log; /* of `evidence` */
     bool verbose;
 };
 
@@ -97,6 +105,7 @@ enum option_id {
     OPTION_INTERVAL,
     OPTION_ONCE,
     OPTION_COUNT,
+    OPTION_EVENT_LOG,
     OPTION_HELP,
 };
 
@@ -128,6 +137,14 @@ static const struct option renew_options[] = {
     {"dir", required_argument, NULL, OPTION_DIR},
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"verbose", no_argument, NULL, OPTION_VERBOSE},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {0},
+};
+
+static const struct option evidence_options[] = {
+    {"dir", required_argument, NULL, OPTION_DIR},
+    {"event-log", required_argument, NULL, OPTION_EVENT_LOG},
+    {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, OPTION_HELP},
     {0},
 };
@@ -165,6 +182,9 @@ static enum fl_error take_option(int id, const char *value, struct options *o,
         return FL_OK;
     case OPTION_VERBOSE:
         o->verbose = true;
+        return FL_OK;
+    case OPTION_EVENT_LOG:
+        o->event_log = value;
         return FL_OK;
     case OPTION_SENSOR:
         return add_sensor(&o->run, value, ctx);
@@ -260,6 +280,14 @@ static int run_renew(struct options *o)
     return end(error, &ctx);
 }
 
+static int run_evidence(struct options *o)
+{
+    struct fl_context ctx = {0};
+    enum fl_error error = fl_evidence_verb(o->run.dir, o->event_log, o->enrol.json, &ctx);
+
+    return end(error, &ctx);
+}
+
 static const struct verb {
     const char *name;
     const struct option *options;
@@ -268,6 +296,7 @@ static const struct verb {
     {"enrol", enrol_options, run_enrol},
     {"run", run_options, run_run},
     {"renew", renew_options, run_renew},
+    {"evidence", evidence_options, run_evidence},
 };
 
 static int run_verb(const struct verb *verb, int argc, char **argv)

@@ -62,6 +62,10 @@ static void after_event(struct run *r)
                r->resumed ? " (resumed)" : "",
                (unsigned long long)fl_uplink_count(r->uplink).waiting);
         fl_run_renew_opened(r);
+        /* First the connection: a TPM serves one at a time. */
+        if (!r->witnessed && !r->options->renew)
+            fl_witness_hurry(&r->witness);
+        r->witnessed = true;
     }
     move_output(r);
     set_tick(r);
@@ -356,6 +360,7 @@ static void close_all(struct run *r)
         fl_link_close(r->link);
     fl_link_free(r->link);
     fl_run_renew_close(r);
+    fl_witness_end(&r->witness);
     if (r->loop)
         fl_loop_free(r->loop);
     fl_uplink_free(r->uplink);
@@ -383,6 +388,7 @@ enum fl_error fl_run(const struct fl_run_options *options, struct fl_context *ct
                (unsigned long long)fl_uplink_count(r.uplink).waiting);
         fl_loop_set_timer(r.loop, &r.progress, PROGRESS_MS);
         fl_loop_set_timer(r.loop, &r.retry, 0);
+        fl_witness_init(&r.witness, r.loop, options->dir);
         error = fl_loop_run(r.loop, ctx);
         if (!error && r.error)
             error = fl_fail(ctx, r.error, "%s", r.why.text);

@@ -12,6 +12,7 @@
 #include "agent/renew.h"
 #include "agent/run.h"
 #include "agent/uplink.h"
+#include "agent/witness.h"
 #include "proto/renewal.h"
 
 /* While there is a next identity the hub has yet to accept it; the present one stays until then. */
@@ -51,6 +52,8 @@ struct run {
     bool ending;
     bool outbox_failed; /* said once until it works again */
     struct run_renewal renewal;
+    struct fl_witness witness;
+    bool witnessed;      /* evidence was asked for once */
     enum fl_error error; /* what ended it */
     struct fl_context why;
 };

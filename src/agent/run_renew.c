@@ -174,6 +174,7 @@ static void promote(struct run *r)
     n->linked_next = false; /* the link is for the present identity now */
     fl_log(FL_LOG_INFO, TAG, "%s is renewed: the hub has accepted the new certificate",
            r->identity.device);
+    fl_witness_hurry(&r->witness); /* by the new key */
     if (fl_self_certificate(fl_buffer_slice(&r->identity.cert_pem), &info))
         plan(r, &info, n->next_since > info.not_before ? n->next_since : info.not_before);
     look_again(r, 0);

@@ -28,6 +28,20 @@ enum {
     FL_LIMIT_PROFILES = 4096,
     FL_LIMIT_PROFILE_KEYS = 32, /* in profile-keys.pem */
 
+    /* Evidence (codec/evidence, trust/attest, service/evidence) */
+    FL_LIMIT_CLAIM = 128,            /* one word of a device about itself */
+    FL_LIMIT_PCRS = 24,              /* of a TPM's bank */
+    FL_LIMIT_TPM_PUBLIC = 1024,      /* a public area */
+    FL_LIMIT_QUOTE = 1024,           /* and its signature, each */
+    FL_LIMIT_EVENT_LOG = 512 * 1024, /* measured boot */
+    FL_LIMIT_EVENT_LOG_EVENTS = 8192,
+    FL_LIMIT_NONCES = 16384, /* given out and not used, one a device */
+    FL_LIMIT_NONCE_MS = 60000,
+    FL_LIMIT_NONCES_DEVICE = 30,     /* asked for by one device in FL_LIMIT_NONCE_MS */
+    FL_LIMIT_ACTIVATIONS = 4096,     /* of attestation keys, under way, one a device */
+    FL_LIMIT_REFERENCES = 16,        /* boot states that are good for one profile */
+    FL_LIMIT_EVIDENCE_S = 24 * 3600, /* how long evidence counts when the profile is silent */
+
     /* Keys, requests, certificates (trust) */
     FL_LIMIT_CSR = 16 * 1024, /* DER */
     FL_LIMIT_CERT = 16 * 1024,

@@ -145,9 +145,8 @@ enum fl_error fl_audit_files_verify(const char *directory, json_t **answer, stru
 static bool is_wanted(const struct fl_audit_files_query *query, const struct fl_issued *record)
 {
     return record->at >= query->since &&
-           (!query->device ||
-            (record->kind != FL_ISSUED_SERVER && record->kind != FL_ISSUED_OCSP &&
-             fl_slice_is(record->subject, query->device)));
+           (!query->device || (record->kind != FL_ISSUED_SERVER && record->kind != FL_ISSUED_OCSP &&
+                               fl_slice_is(record->subject, query->device)));
 }
 
 enum fl_error fl_audit_files_issued(const struct fl_audit_files_query *query,

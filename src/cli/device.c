@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "cli/device_add.h"
+#include "cli/evidence.h"
 #include "cli/json.h"
 #include "cli/list.h"
 #include "cli/nouns.h"
@@ -16,9 +17,9 @@ static enum fl_text_style posture_style(const char *posture)
         const char *posture;
         enum fl_text_style style;
     } styles[] = {
-        {"ok", FL_STYLE_GOOD},      {"quarantined", FL_STYLE_WARN}, {"revoked", FL_STYLE_BAD},
-        {"expired", FL_STYLE_WARN}, {"retired", FL_STYLE_DIM},      {"expected", FL_STYLE_DIM},
-        {"held", FL_STYLE_WARN},
+        {"ok", FL_STYLE_GOOD},       {"quarantined", FL_STYLE_WARN}, {"revoked", FL_STYLE_BAD},
+        {"narrowed", FL_STYLE_WARN}, {"expired", FL_STYLE_WARN},     {"retired", FL_STYLE_DIM},
+        {"expected", FL_STYLE_DIM},  {"held", FL_STYLE_WARN},
     };
 
     for (size_t i = 0; i < sizeof styles / sizeof styles[0]; i++)
@@ -136,6 +137,7 @@ static enum fl_error show_device(struct fl_cli *cli, const json_t *d, const json
     fl_list_moment(fl_json_text(d, "created"), moment, sizeof moment);
     fl_list_line(&out, "created", "%s", moment);
     show_credential(&out, json_object_get(d, "credential"));
+    fl_evidence_lines(&out, json_object_get(d, "evidence"));
     if (privacy)
         fl_privacy_lines(&out, privacy);
     e = fl_cli_write(cli, &out, ctx);
@@ -222,6 +224,7 @@ static enum fl_error run_change(struct fl_cli *cli, struct fl_context *ctx)
 static const struct fl_cli_option add_options[] = {
     {"profile", "PROFILE", "what it may do ; see: fairlead profile list", NULL, true},
     {"site", "SITE", "where it is", NULL, false},
+    {"ek-hash", "HASH", "its TPM: SHA-256 of the endorsement key, 64 hex digits", NULL, false},
     {"ttl", "DURATION", "how long the token is good (15m)", NULL, false},
     {"qr", "[FILE]", "a QR code of the token, drawn or into FILE.png or FILE.svg",
      fl_device_is_qr_file, false},
@@ -244,6 +247,15 @@ static const struct fl_cli_verb verbs[] = {
      token_options, fl_device_run_token, NULL},
     {"device", "list", "", "list the devices", NULL, list_options, run_list, NULL},
     {"device", "show", "ID", "show one device", NULL, NULL, run_show, NULL},
+    {"device", "evidence", "ID", "show what a device proved of itself, and its TPM", NULL, NULL,
+     fl_evidence_run_show, NULL},
+    {"device", "reference", "ID CHANGE", "accept the boot that a device's TPM quotes, or forget",
+     "CHANGE is accept: what it quoted last is good from now on, or forget: nothing is good any\n"
+     "more. Quotes are held against the boots accepted for the device or, when there are none,\n"
+     "against those accepted for its profile. See them with: fairlead device evidence ID",
+     fl_evidence_reference_options, fl_evidence_run_reference, NULL},
+    {"device", "tpm", "ID", "say which TPM a device has, or that it was replaced", NULL,
+     fl_evidence_tpm_options, fl_evidence_run_tpm, NULL},
     {"device", "quarantine", "ID", "cut a device off for a time; it can be undone",
      "Closes its live sessions, refuses full and resumed handshakes, and prints the time from the\n"
      "request to the last session closed. Without --for it lasts until: fairlead device release.",

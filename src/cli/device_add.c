@@ -131,6 +131,7 @@ enum fl_error fl_device_run_add(struct fl_cli *cli, struct fl_context *ctx)
 {
     const char *profile = fl_cli_option(cli, "profile");
     const char *site = fl_cli_option(cli, "site");
+    const char *ek_hash = fl_cli_option(cli, "ek-hash");
     json_t *request = json_object();
     enum fl_error e = fl_cli_name(cli, "device id", cli->operands[0], ctx);
 
@@ -144,6 +145,8 @@ enum fl_error fl_device_run_add(struct fl_cli *cli, struct fl_context *ctx)
                        json_object_set_new(request, "profile", json_string(profile)) != 0 ||
                        (site && json_object_set_new(request, "site", json_string(site)) != 0)))
         e = fl_cli_usage(cli, ctx, "--site: is not UTF-8");
+    if (e == FL_OK && ek_hash && json_object_set_new(request, "ek_hash", json_string(ek_hash)) != 0)
+        e = fl_cli_usage(cli, ctx, "--ek-hash: is not UTF-8");
     if (e == FL_OK)
         e = ask_token(cli, "/api/v1/devices", request, ctx);
     json_decref(request);

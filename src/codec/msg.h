@@ -62,7 +62,8 @@ enum fl_msg_from {
     F(u8, may_connect, 0)           /* the posture's verdict */                                    \
     F(str, reason, FL_LIMIT_REASON) /* why not, for the log and the wire */                        \
     F(str, credentials, 512) /* serials in hex that may authenticate it, separated by one space */ \
-    F(str, renewable, FL_LIMIT_SERIAL_HEX) /* an ended certificate that may be renewed, no more */
+    F(str, renewable, FL_LIMIT_SERIAL_HEX) /* an ended certificate that may be renewed, no more */ \
+    F(u8, grades, 0)                       /* of its evidence, those that hold (codec/grade.h) */
 #define FL_MSG_DEVICE_GONE(F) F(u64, seq, 0) F(str, id, FL_NAME_MAX)
 #define FL_MSG_SNAPSHOT_END(F) F(u64, devices, 0)
 #define FL_MSG_APPLIED(F) F(u64, seq, 0) F(u32, sessions_closed, 0) F(u32, resumptions_dropped, 0)
@@ -226,6 +227,58 @@ enum fl_msg_from {
     F(i64, next_update, 0)
 /* What was said of these does not hold any more; of none: of all. */
 #define FL_MSG_OCSP_DROP(F) F(bytes, serials, FL_MSG_PART)
+/* Evidence of a device, who showed the certificate `serial`. Each is answered by one
+ * EVIDENCE_RESULT. */
+#define FL_MSG_EVIDENCE_NONCE(F)                                                                   \
+    F(u64, request, 0)                                                                             \
+    F(str, device, FL_NAME_MAX)                                                                    \
+    F(str, serial, FL_LIMIT_SERIAL_HEX)                                                            \
+    F(str, peer, FL_LIMIT_ADDRESS)
+/* An attestation key that is to be endorsed, and the endorsement key of its TPM (TPMT_PUBLIC). */
+#define FL_MSG_EVIDENCE_KEY(F)                                                                     \
+    F(u64, request, 0)                                                                             \
+    F(str, device, FL_NAME_MAX)                                                                    \
+    F(str, serial, FL_LIMIT_SERIAL_HEX)                                                            \
+    F(str, peer, FL_LIMIT_ADDRESS)                                                                 \
+    F(bytes, endorsement, FL_LIMIT_TPM_PUBLIC)                                                     \
+    F(bytes, attestation, FL_LIMIT_TPM_PUBLIC)
+/* What its TPM found in the credential. */
+#define FL_MSG_EVIDENCE_PROOF(F)                                                                   \
+    F(u64, request, 0)                                                                             \
+    F(str, device, FL_NAME_MAX)                                                                    \
+    F(str, serial, FL_LIMIT_SERIAL_HEX)                                                            \
+    F(str, peer, FL_LIMIT_ADDRESS)                                                                 \
+    F(bytes, secret, 64)
+/* The claims of codec/evidence.h with the device's signature; with a TPM its quote (TPMS_ATTEST,
+ * TPMT_SIGNATURE) over `pcrs` (fl_pcrs_put). The event log stays at the front, which says what
+ * PCRs it leads to (`replayed`), or why it leads to none (`log_problem`). */
+#define FL_MSG_EVIDENCE(F)                                                                         \
+    F(u64, request, 0)                                                                             \
+    F(str, device, FL_NAME_MAX)                                                                    \
+    F(str, serial, FL_LIMIT_SERIAL_HEX)                                                            \
+    F(str, peer, FL_LIMIT_ADDRESS)                                                                 \
+    F(bytes, certificate, FL_LIMIT_CERT) /* as the device sent it, DER */                          \
+    F(bytes, nonce, 32)                                                                            \
+    F(str, agent, FL_LIMIT_CLAIM)                                                                  \
+    F(str, os, FL_LIMIT_CLAIM)                                                                     \
+    F(str, kernel, FL_LIMIT_CLAIM)                                                                 \
+    F(str, binary, 64)                                                                             \
+    F(str, boot, FL_LIMIT_CLAIM)                                                                   \
+    F(u64, uptime_s, 0)                                                                            \
+    F(bytes, signature, 64) /* ES256 */                                                            \
+    F(bytes, quote, FL_LIMIT_QUOTE)                                                                \
+    F(bytes, quote_signature, FL_LIMIT_QUOTE)                                                      \
+    F(bytes, pcrs, 1024)                                                                           \
+    F(bytes, replayed, 1024)                                                                       \
+    F(u32, log_events, 0)                                                                          \
+    F(str, log_problem, 512)
+/* `body`: the answer's JSON, of FL_OK. */
+#define FL_MSG_EVIDENCE_RESULT(F)                                                                  \
+    F(u64, request, 0)                                                                             \
+    F(u32, error, 0)                                                                               \
+    F(str, detail, 512)                                                                            \
+    F(u32, retry_after_s, 0)                                                                       \
+    F(bytes, body, 16384)
 
 /* name, value on the wire, fields, senders. Values are append only. */
 #define FL_MSGS(M)                                                                                 \
@@ -265,9 +318,14 @@ enum fl_msg_from {
     M(crl_entries, 56, FL_MSG_CRL_ENTRIES, FL_FROM_HUB)                                            \
     M(crl_sign, 57, FL_MSG_CRL_SIGN, FL_FROM_HUB)                                                  \
     M(crl_part, 58, FL_MSG_CRL_PART, FL_FROM_SIGNER | FL_FROM_HUB)                                 \
-    M(crl, 59, FL_MSG_CRL, FL_FROM_SIGNER | FL_FROM_HUB)                                   \
+    M(crl, 59, FL_MSG_CRL, FL_FROM_SIGNER | FL_FROM_HUB)                                           \
     M(issued_ask, 60, FL_MSG_ISSUED_ASK, FL_FROM_HUB)                                              \
-    M(issued_page, 61, FL_MSG_ISSUED_PAGE, FL_FROM_SIGNER)
+    M(issued_page, 61, FL_MSG_ISSUED_PAGE, FL_FROM_SIGNER)                                         \
+    M(evidence_nonce, 80, FL_MSG_EVIDENCE_NONCE, FL_FROM_FRONT)                                    \
+    M(evidence_key, 81, FL_MSG_EVIDENCE_KEY, FL_FROM_FRONT)                                        \
+    M(evidence_proof, 82, FL_MSG_EVIDENCE_PROOF, FL_FROM_FRONT)                                    \
+    M(evidence, 83, FL_MSG_EVIDENCE, FL_FROM_FRONT)                                                \
+    M(evidence_result, 84, FL_MSG_EVIDENCE_RESULT, FL_FROM_HUB)
 
 enum fl_msg_type {
 #define FL_MSG_ENUM(name, value, fields, from) fl_msg_type_##name = (value),

@@ -3,6 +3,7 @@
 
 #include "base/base64.h"
 #include "codec/profile_rate.h"
+#include "codec/profile_require.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -40,12 +41,12 @@ static const struct fl_conf_rule profile_rules[] = {
      .usage = "version NUMBER"},
     {.name = "publish",
      .words_min = 1,
-     .words_max = 1,
+     .words_max = 3,
      .repeats = true,
      .usage = "publish FILTER, for example publish d/{device}/t/#"},
     {.name = "subscribe",
      .words_min = 1,
-     .words_max = 1,
+     .words_max = 3,
      .repeats = true,
      .usage = "subscribe FILTER, for example subscribe d/{device}/c/#"},
     {.name = "stream",
@@ -66,6 +67,15 @@ static const struct fl_conf_rule profile_rules[] = {
      .words_max = 4,
      .repeats = true,
      .usage = FL_PROFILE_RATE_USAGE},
+    {.name = "require",
+     .words_min = 3,
+     .words_max = 3,
+     .repeats = true,
+     .usage = FL_PROFILE_REQUIRE_USAGE},
+    {.name = "measure",
+     .words_min = 1,
+     .words_max = FL_LIMIT_PCRS,
+     .usage = FL_PROFILE_MEASURE_USAGE},
     {0},
 };
 
@@ -186,23 +196,47 @@ bool fl_topic_covered(const char *pattern, struct fl_slice device, struct fl_sli
     return !f_more;
 }
 
-bool fl_profile_allows(const struct fl_profile *profile, enum fl_profile_right right,
-                       struct fl_slice device, struct fl_slice topic)
-{
-    const char **patterns = profile->subscribe;
-    size_t count = profile->subscribe_count;
+struct filters {
+    const char **patterns;
+    const uint8_t *when;
+    size_t count;
+};
 
-    if (right == FL_RIGHT_PUBLISH) {
-        patterns = profile->publish;
-        count = profile->publish_count;
-        if (topic.size == 0 || memchr(topic.data, '#', topic.size) ||
-            memchr(topic.data, '+', topic.size))
-            return false;
-    }
-    for (size_t i = 0; i < count; i++)
-        if (fl_topic_covered(patterns[i], device, topic))
+static struct filters filters_of(const struct fl_profile *profile, enum fl_profile_right right,
+                                 struct fl_slice topic)
+{
+    struct filters publish = {profile->publish, profile->publish_when, profile->publish_count};
+    struct filters subscribe = {profile->subscribe, profile->subscribe_when,
+                                profile->subscribe_count};
+
+    if (right != FL_RIGHT_PUBLISH)
+        return subscribe;
+    if (topic.size == 0 || memchr(topic.data, '#', topic.size) ||
+        memchr(topic.data, '+', topic.size))
+        publish.count = 0;
+    return publish;
+}
+
+bool fl_profile_allows(const struct fl_profile *profile, enum fl_profile_right right,
+                       struct fl_slice device, struct fl_slice topic, uint8_t grades)
+{
+    struct filters f = filters_of(profile, right, topic);
+
+    for (size_t i = 0; i < f.count; i++)
+        if (fl_grade_holds(grades, f.when[i]) && fl_topic_covered(f.patterns[i], device, topic))
             return true;
     return false;
+}
+
+enum fl_grade fl_profile_lacks(const struct fl_profile *profile, enum fl_profile_right right,
+                               struct fl_slice device, struct fl_slice topic)
+{
+    struct filters f = filters_of(profile, right, topic);
+
+    for (size_t i = 0; i < f.count; i++)
+        if (f.when[i] != FL_GRADE_NONE && fl_topic_covered(f.patterns[i], device, topic))
+            return f.when[i];
+    return FL_GRADE_NONE;
 }
 
 const struct fl_profile_stream *fl_profile_stream(const struct fl_profile *profile,
@@ -382,19 +416,23 @@ static enum fl_error read_streams(const struct reader *r)
 }
 
 static enum fl_error read_filters(const struct reader *r, const char *name, const char **filters,
-                                  size_t *count, char **strings)
+                                  uint8_t *when, size_t *count, char **strings)
 {
     for (const struct fl_conf_node *node = fl_conf_find(r->block, name); node;
          node = fl_conf_next(node)) {
         struct fl_slice text = node->words[1].text;
         const struct fl_conf_node *other = same_before(r, node, name);
         const char *problem = pattern_problem(text, strcmp(name, "subscribe") == 0);
+        enum fl_error error = FL_OK;
 
         if (problem)
             return fl_conf_fail(r->conf, node, 1, r->ctx, "%s", problem);
         if (other)
             return fl_conf_fail(r->conf, node, 1, r->ctx,
                                 "this filter a second time: it is in line %u already", other->line);
+        error = fl_profile_when(r->conf, node, r->profile, &when[*count], r->ctx);
+        if (error != FL_OK)
+            return error;
         (void)fl_str_copy_slice(*strings, text.size + 1, text);
         filters[*count] = *strings;
         *strings += text.size + 1;
@@ -443,17 +481,24 @@ static enum fl_error read_lists(const struct reader *r)
         return error;
     profile->memory =
         calloc(1, streams * sizeof *profile->streams +
-                      (publish + subscribe) * sizeof *profile->publish + text_size + 1);
+                      (publish + subscribe) * (sizeof *profile->publish + 1) + text_size + 1);
     if (!profile->memory)
         return fl_fail(r->ctx, FL_ENOMEM, "%s: out of memory", r->conf->name);
     profile->streams = profile->memory;
     profile->publish = (const char **)(void *)(profile->streams + streams);
     profile->subscribe = profile->publish + publish;
-    strings = (char *)(void *)(profile->subscribe + subscribe);
-    error = read_filters(r, "publish", profile->publish, &profile->publish_count, &strings);
+    profile->publish_when = (uint8_t *)(void *)(profile->subscribe + subscribe);
+    profile->subscribe_when = profile->publish_when + publish;
+    strings = (char *)(void *)(profile->subscribe_when + subscribe);
+    error = fl_profile_requirements(r->conf, r->block, profile, r->ctx);
     if (error == FL_OK)
-        error =
-            read_filters(r, "subscribe", profile->subscribe, &profile->subscribe_count, &strings);
+        error = read_filters(r, "publish", profile->publish, profile->publish_when,
+                             &profile->publish_count, &strings);
+    if (error == FL_OK)
+        error = read_filters(r, "subscribe", profile->subscribe, profile->subscribe_when,
+                             &profile->subscribe_count, &strings);
+    if (error == FL_OK)
+        error = fl_profile_requirements_used(r->conf, r->block, profile, r->ctx);
     if (error == FL_OK)
         error = read_streams(r);
     return error;

@@ -11,6 +11,9 @@
  *         version      3                        grows with every change
  *         publish      d/{device}/t/#           MQTT filters; {device} is the device's id
  *         subscribe    d/{device}/c/#
+ *         publish      d/{device}/video/# when attested     only with evidence (codec/grade.h)
+ *         require      attested within 24h      how old that evidence may be
+ *         measure      8 9                      PCRs to be quoted besides 0 to 7
  *         stream temperature { unit "°C"  range -40 85  keep 90d }     (one statement a line)
  *         keep         730d                     how long readings are kept; for ever when absent
  *         support-until 2031-12-31
@@ -29,6 +32,7 @@
 
 #include "base/token_bucket.h"
 #include "codec/conf.h"
+#include "codec/grade.h"
 
 /* When the profile says nothing. */
 #define FL_PROFILE_RATE_MESSAGES                                                                   \
@@ -39,6 +43,9 @@
     {                                                                                              \
         .amount = FL_LIMIT_RATE_BYTES, .burst = FL_LIMIT_RATE_BYTES_BURST, .period_ms = 1000       \
     }
+
+/* The firmware's and the boot loader's PCRs, as bits. */
+#define FL_PCRS_ALWAYS 0xFFU
 
 struct fl_profile_stream {
     char name[FL_NAME_MAX + 1];
@@ -58,6 +65,10 @@ struct fl_profile {
     size_t publish_count;
     const char **subscribe;
     size_t subscribe_count;
+    uint8_t *publish_when; /* enum fl_grade of each: the evidence without which it is no right */
+    uint8_t *subscribe_when;
+    fl_time_t within_ms[FL_GRADE_COUNT]; /* how old evidence may be; 0: not required */
+    uint32_t pcrs;                       /* those that are to be quoted, as bits */
     struct fl_profile_stream *streams;
     size_t stream_count;
     fl_time_t support_until; /* FL_TIME_NEVER when absent */
@@ -93,9 +104,15 @@ enum fl_profile_right { FL_RIGHT_PUBLISH, FL_RIGHT_SUBSCRIBE };
 
 /* PUBLISH: `topic` is a topic name that one of the filters must match. SUBSCRIBE: `topic` is a
  * filter, every topic of which must be matched by one of the profile's filters; a topic name is
- * such a filter too, so the same call answers whether a message may be delivered. */
+ * such a filter too, so the same call answers whether a message may be delivered. `grades`: bits of
+ * the evidence that holds now. */
 bool fl_profile_allows(const struct fl_profile *profile, enum fl_profile_right right,
-                       struct fl_slice device, struct fl_slice topic);
+                       struct fl_slice device, struct fl_slice topic, uint8_t grades);
+
+/* The evidence that it would take, of what fl_profile_allows refused; FL_GRADE_NONE: none would
+ * do. */
+enum fl_grade fl_profile_lacks(const struct fl_profile *profile, enum fl_profile_right right,
+                               struct fl_slice device, struct fl_slice topic);
 
 /* True if every topic that `filter` matches is matched by `pattern`, in which {device} stands for
  * `device` (MQTT 5.0 section 4.7: '+', '#', and '$' topics are not matched by a leading wildcard).

@@ -362,6 +362,14 @@ static enum fl_error on_enrol_result(struct fl_front *f, const struct fl_msg *ms
     return FL_OK;
 }
 
+static enum fl_error on_evidence_result(struct fl_front *f, const struct fl_msg *msg,
+                                        struct fl_context *ctx)
+{
+    (void)ctx;
+    fl_evidence_result(&f->https.evidence, &msg->as.evidence_result);
+    return FL_OK;
+}
+
 static enum fl_error on_readings_done(struct fl_front *f, const struct fl_msg *msg,
                                       struct fl_context *ctx)
 {
@@ -419,6 +427,7 @@ static const struct {
     {fl_msg_type_snapshot_end, true, on_snapshot_end},
     {fl_msg_type_server_cert, true, on_server_cert},
     {fl_msg_type_enrol_result, false, on_enrol_result},
+    {fl_msg_type_evidence_result, false, on_evidence_result},
     {fl_msg_type_readings_done, false, on_readings_done},
     {fl_msg_type_api_response, false, on_api_response},
     {fl_msg_type_crl_part, false, on_crl_part},

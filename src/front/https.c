@@ -33,6 +33,30 @@ static void reenrol(struct fl_https *h, struct fl_http_exchange *exchange,
     fl_est_reenrol(&h->est, exchange, request);
 }
 
+static void evidence_nonce(struct fl_https *h, struct fl_http_exchange *exchange,
+                           const struct fl_http_request *request)
+{
+    fl_evidence_nonce(&h->evidence, exchange, request);
+}
+
+static void evidence_key(struct fl_https *h, struct fl_http_exchange *exchange,
+                         const struct fl_http_request *request)
+{
+    fl_evidence_key(&h->evidence, exchange, request);
+}
+
+static void evidence_proof(struct fl_https *h, struct fl_http_exchange *exchange,
+                           const struct fl_http_request *request)
+{
+    fl_evidence_proof(&h->evidence, exchange, request);
+}
+
+static void evidence(struct fl_https *h, struct fl_http_exchange *exchange,
+                     const struct fl_http_request *request)
+{
+    fl_evidence_take(&h->evidence, exchange, request);
+}
+
 static void api(struct fl_https *h, struct fl_http_exchange *exchange,
                 const struct fl_http_request *request)
 {
@@ -54,6 +78,10 @@ static const struct {
     {"/.well-known/est/csrattrs", "GET", csrattrs},
     {"/.well-known/est/simpleenroll", "POST", enrol},
     {"/.well-known/est/simplereenroll", "POST", reenrol},
+    {"/.well-known/fairlead/evidence/nonce", "POST", evidence_nonce},
+    {"/.well-known/fairlead/evidence/key", "POST", evidence_key},
+    {"/.well-known/fairlead/evidence/proof", "POST", evidence_proof},
+    {"/.well-known/fairlead/evidence", "POST", evidence},
     {"/mqtt", "GET", websocket},
     {"/api/", NULL, api},
     {"/metrics", "GET", api},
@@ -171,6 +199,7 @@ void fl_https_init(struct fl_https *https, struct fl_loop *loop, const struct fl
     fl_pending_init(&https->pending, loop);
     fl_status_init(&https->status, loop, clock, link, &https->pending);
     fl_est_init(&https->est, link, &https->pending);
+    https->evidence = (struct fl_evidence_door){.link = link, .pending = &https->pending};
     https->api = (struct fl_api){.link = link, .pending = &https->pending};
 }
 

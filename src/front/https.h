@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The HTTPS listener: enrolment (front/est), the API (front/api), the status of certificates
- * (front/status) and the door to MQTT over WebSocket (front/mqtt_upgrade); nothing else is there. A
- * client certificate is optional; who shows one that is not good is refused in the handshake.
+ * The HTTPS listener: enrolment (front/est), evidence (front/evidence), the API (front/api), the
+ * status of certificates (front/status) and the door to MQTT over WebSocket (front/mqtt_upgrade);
+ * nothing else is there. A client certificate is optional; who shows one that is not good is
+ * refused in the handshake.
  */
 #ifndef FL_FRONT_HTTPS_H
 #define FL_FRONT_HTTPS_H
 
 #include "front/api.h"
 #include "front/est.h"
+#include "front/evidence.h"
 #include "front/mqtt.h"
 #include "front/mqtt_upgrade.h"
 #include "front/status.h"
@@ -16,6 +18,7 @@
 struct fl_https {
     struct fl_pending pending;
     struct fl_est est;
+    struct fl_evidence_door evidence;
     struct fl_api api;
     struct fl_mqtt_upgrade upgrade;
     struct fl_status status;

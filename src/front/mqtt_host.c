@@ -15,17 +15,34 @@ static bool may(void *self, void *peer, enum fl_broker_right right, struct fl_sl
     return profile &&
            fl_profile_allows(profile,
                              right == FL_BROKER_PUBLISH ? FL_RIGHT_PUBLISH : FL_RIGHT_SUBSCRIBE,
-                             device, topic);
+                             device, topic, c->grades);
+}
+
+/* What is refused for want of evidence is told as that, to the hub and to whoever reads its log. */
+static const char *words_of(struct fl_mqtt_conn *c, const char *what, struct fl_slice topic,
+                            const char *reason)
+{
+    const struct fl_profile *profile = fl_mqtt_rights_of(c);
+    enum fl_profile_right right =
+        strcmp(what, "publish") == 0 ? FL_RIGHT_PUBLISH : FL_RIGHT_SUBSCRIBE;
+    enum fl_grade lacks = FL_GRADE_NONE;
+
+    if (profile && strcmp(reason, fl_mqtt_reason_words(FL_MQTT_NOT_AUTHORIZED)) == 0)
+        lacks = fl_profile_lacks(profile, right, fl_slice_str(c->device->id), topic);
+    if (lacks == FL_GRADE_ATTESTED)
+        return "not without fresh attested evidence";
+    return lacks == FL_GRADE_REPORTED ? "not without fresh reported evidence" : reason;
 }
 
 static void refused(void *self, void *peer, const char *what, struct fl_slice topic,
                     const char *reason)
 {
     struct fl_front_mqtt *m = self;
-    const struct fl_mqtt_conn *c = peer;
+    struct fl_mqtt_conn *c = peer;
 
     fl_meter_refused(&m->meter, reason);
-    m->config.refused(m->config.self, fl_slice_str(c->device->id), what, topic, reason);
+    m->config.refused(m->config.self, fl_slice_str(c->device->id), what, topic,
+                      words_of(c, what, topic, reason));
 }
 
 static uint8_t reason_of(enum fl_error error)
@@ -111,7 +128,9 @@ static bool on_will(void *self, struct fl_slice identity, const struct fl_broker
     const struct fl_profile *profile = fl_mqtt_profile_of(m, identity);
     bool kept = false;
 
-    if (!profile || !fl_profile_allows(profile, FL_RIGHT_PUBLISH, identity, will->topic)) {
+    uint8_t grades = fl_roster_grades_of(m->config.roster, identity);
+
+    if (!profile || !fl_profile_allows(profile, FL_RIGHT_PUBLISH, identity, will->topic, grades)) {
         m->meter.counters.refused_unauthorized++;
         m->config.refused(m->config.self, identity, "publish", will->topic, "not authorized");
         return false;

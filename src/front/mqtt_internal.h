@@ -55,6 +55,7 @@ struct fl_mqtt_conn {
     struct fl_mqtt_device *device;    /* once authenticated */
     struct fl_broker_conn *attached;  /* NULL before and after */
     const struct fl_profile *profile; /* as the roster gave it at its epoch */
+    uint8_t grades;                   /* the same */
     uint64_t epoch;
     struct fl_deferred flush;
     fl_time_t waits_since;  /* for its device's rate, without a pause to speak of */

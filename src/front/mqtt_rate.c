@@ -142,6 +142,7 @@ const struct fl_profile *fl_mqtt_rights_of(struct fl_mqtt_conn *c)
 
     if (c->epoch != roster->epoch) {
         c->profile = fl_mqtt_profile_of(c->mqtt, fl_slice_str(c->device->id));
+        c->grades = fl_roster_grades_of(roster, fl_slice_str(c->device->id));
         c->epoch = roster->epoch;
     }
     return c->profile;

@@ -19,6 +19,7 @@ struct device {
     struct fl_slice credentials; /* serials separated by one space */
     struct fl_slice renewable;   /* one serial or empty */
     bool may_connect;
+    uint8_t grades;
     char text[];
 };
 
@@ -93,6 +94,7 @@ static struct fl_slice keep(char **at, struct fl_slice text)
     return kept;
 }
 
+/* Its rights may have changed all the same: they are asked for anew when the epoch moves. */
 static bool is_same(const struct device *a, const struct device *b)
 {
     return a->may_connect == b->may_connect && fl_slice_equal(a->credentials, b->credentials) &&
@@ -124,6 +126,7 @@ enum fl_error fl_roster_device(struct fl_roster *roster, const struct fl_msg_dev
     d->credentials = keep(&at, msg->credentials);
     d->renewable = keep(&at, msg->renewable);
     d->may_connect = msg->may_connect == 1;
+    d->grades = msg->grades;
     d->snapshot = roster->snapshot;
     *change = old && is_same(old, d) ? FL_ROSTER_SAME : FL_ROSTER_CHANGED;
     if (old)
@@ -260,6 +263,13 @@ const struct fl_profile *fl_roster_profile_of(const struct fl_roster *roster,
     const struct profile *p = d && d->may_connect ? find_profile(roster, d->profile) : NULL;
 
     return p ? &p->parsed : NULL;
+}
+
+uint8_t fl_roster_grades_of(const struct fl_roster *roster, struct fl_slice device)
+{
+    const struct device *d = find_device(roster, device);
+
+    return d ? d->grades : 0;
 }
 
 void fl_roster_free(struct fl_roster *roster)

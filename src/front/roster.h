@@ -63,6 +63,8 @@ bool fl_roster_admits(const struct fl_roster *roster, struct fl_slice device,
  * holds, and the profile lives, until `epoch` moves. */
 const struct fl_profile *fl_roster_profile_of(const struct fl_roster *roster,
                                               struct fl_slice device);
+/* Bits of the evidence that holds now; as long as that answer. */
+uint8_t fl_roster_grades_of(const struct fl_roster *roster, struct fl_slice device);
 
 /* All profiles in no order: start with NULL; NULL at the end. */
 const struct fl_profile *fl_roster_next_profile(const struct fl_roster *roster,

@@ -126,6 +126,7 @@ bool fl_api_bool(const json_t *from, const char *name);
 json_t *fl_api_device(const struct fl_hub *hub, const struct fl_device *device,
                       struct fl_posture *posture); /* NULL: its records cannot be read */
 json_t *fl_api_action(const struct fl_action *action);
+json_t *fl_api_evidence(const struct fl_posture *posture);
 json_t *fl_api_time(fl_time_t t);
 json_t *fl_api_keep(fl_time_t keep_ms); /* "90d", "forever" */
 
@@ -156,6 +157,9 @@ void fl_api_hold(struct fl_api_call *call);
 void fl_api_release(struct fl_api_call *call);
 void fl_api_revoke(struct fl_api_call *call);
 void fl_api_retire(struct fl_api_call *call);
+void fl_api_get_evidence(struct fl_api_call *call);
+void fl_api_reference(struct fl_api_call *call);
+void fl_api_tpm(struct fl_api_call *call);
 void fl_api_list_actions(struct fl_api_call *call);
 void fl_api_undo(struct fl_api_call *call);
 void fl_api_list_readings(struct fl_api_call *call);

@@ -4,6 +4,7 @@
 
 #include "hub/api_token.h"
 #include "hub/suggest.h"
+#include "service/endorsement.h"
 
 #include <stdio.h>
 
@@ -53,13 +54,14 @@ json_t *fl_api_device(const struct fl_hub *hub, const struct fl_device *d, struc
 
     if (fl_posture_of(&hub->store, d, fl_hub_now(hub), p, NULL) != FL_OK)
         return NULL;
-    body = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "id", d->id, "profile",
-        d->profile, "site", d->site, "state", fl_device_state_name(d->state), "posture",
-        fl_posture_name(p->verdict), "posture_reason", p->reason, "connected", (int)is_live, "peer",
-        is_live ? json_string(session->peer) : json_null(), "last_seen",
-        session && session->last_seen ? fl_api_time(session->last_seen) : json_null(), "since",
-        fl_api_time(d->since), "created", fl_api_time(d->created), "credential", credential_of(p));
+    body = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
+                     d->id, "profile", d->profile, "site", d->site, "state",
+                     fl_device_state_name(d->state), "posture", fl_posture_name(p->verdict),
+                     "posture_reason", p->reason, "connected", (int)is_live, "peer",
+                     is_live ? json_string(session->peer) : json_null(), "last_seen",
+                     session && session->last_seen ? fl_api_time(session->last_seen) : json_null(),
+                     "since", fl_api_time(d->since), "created", fl_api_time(d->created),
+                     "credential", credential_of(p), "evidence", fl_api_evidence(p));
     if (body && d->until != FL_TIME_NEVER)
         (void)json_object_set_new(body, "until", fl_api_time(d->until));
     return body;
@@ -185,6 +187,9 @@ static enum fl_error add_device(struct fl_api_call *call, const uint8_t secret[1
     if (error == FL_OK)
         error = fl_enrolment_offer(store, device, (uint32_t)fl_api_int(call->body, "ttl_s", 0),
                                    secret, &change, expires, ctx);
+    if (error == FL_OK && fl_api_str(call->body, "ek_hash", NULL))
+        error = fl_endorsement_register(store, device->id, fl_api_str(call->body, "ek_hash", ""),
+                                        &change, ctx);
     return fl_store_end(store, error, ctx);
 }
 

@@ -33,6 +33,38 @@ static json_t *streams_of(const struct fl_profile *p)
     return array;
 }
 
+static void add_whens(json_t *array, const char *right, const char **filters, const uint8_t *when,
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (when[i] != FL_GRADE_NONE)
+            (void)json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "right", right,
+                                                         "filter", filters[i], "grade",
+                                                         fl_grade_name((enum fl_grade)when[i])));
+}
+
+/* What is a right only while there is evidence. */
+static json_t *whens_of(const struct fl_profile *p)
+{
+    json_t *array = json_array();
+
+    add_whens(array, "publish", p->publish, p->publish_when, p->publish_count);
+    add_whens(array, "subscribe", p->subscribe, p->subscribe_when, p->subscribe_count);
+    return array;
+}
+
+static json_t *require_of(const struct fl_profile *p)
+{
+    json_t *object = json_object();
+    char text[FL_TIME_TEXT_MAX];
+
+    for (enum fl_grade g = FL_GRADE_REPORTED; g < FL_GRADE_COUNT; g++)
+        if (p->within_ms[g])
+            (void)json_object_set_new(object, fl_grade_name(g),
+                                      json_string(fl_duration_format(p->within_ms[g], text)));
+    return object;
+}
+
 /* NULL: the stored text is not a profile any more. */
 static json_t *profile_of(const struct fl_profile_record *record, bool with_text)
 {
@@ -42,13 +74,14 @@ static json_t *profile_of(const struct fl_profile_record *record, bool with_text
 
     if (fl_profile_store_parse(record, &p, NULL) != FL_OK)
         return NULL;
-    body = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:s, s:o}", "name", p.name,
-                     "title", p.title, "vendor", p.vendor, "model", p.model, "version",
-                     (json_int_t)p.version, "state", "signed", "key_id", p.key_id, "publish",
-                     strings_of(p.publish, p.publish_count), "subscribe",
+    body = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o}",
+                     "name", p.name, "title", p.title, "vendor", p.vendor, "model", p.model,
+                     "version", (json_int_t)p.version, "state", "signed", "key_id", p.key_id,
+                     "publish", strings_of(p.publish, p.publish_count), "subscribe",
                      strings_of(p.subscribe, p.subscribe_count), "streams", streams_of(&p), "tls",
                      p.allows_tls12 ? "1.2" : "1.3", "support_until",
-                     p.support_until == FL_TIME_NEVER ? json_null() : fl_api_time(p.support_until));
+                     p.support_until == FL_TIME_NEVER ? json_null() : fl_api_time(p.support_until),
+                     "require", require_of(&p), "when", whens_of(&p));
     if (body && with_text)
         (void)json_object_set_new(body, "text", json_stringn((const char *)text.data, text.size));
     fl_profile_free(&p);

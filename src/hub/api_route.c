@@ -5,8 +5,13 @@
 #include "codec/exposition.h"
 
 static const char *const device_states[] = {"expected", "active", "quarantined", "retired", NULL};
-static const char *const postures[] = {"ok",       "quarantined", "revoked", "expired",
-                                       "expected", "retired",     "held",    NULL};
+static const char *const postures[] = {"ok",       "narrowed", "quarantined", "revoked", "expired",
+                                       "expected", "retired",  "held",        NULL};
+static const char *const evidence_states[] = {"none", "fresh", "stale", "refuted", NULL};
+static const char *const grades[] = {"none", "reported", "attested", NULL};
+static const char *const rights[] = {"publish", "subscribe", NULL};
+static const char *const reference_changes[] = {"accept", "forget", NULL};
+static const char *const reference_scopes[] = {"device", "profile", NULL};
 static const char *const action_kinds[] = {"quarantine", "revoke", "retire", "hold", NULL};
 static const char *const action_states[] = {"proposed", "active", "undone", "expired", NULL};
 static const char *const outcome_kinds[] = {"quarantine", "hold", "release", "revoke",
@@ -37,6 +42,11 @@ static const char *const health_states[] = {"ok", "degraded", NULL};
     {                                                                                              \
         .name = "dry_run", .type = FL_API_BOOLEAN, .words = "decide everything, change nothing"    \
     }
+#define EK_HASH                                                                                    \
+    {                                                                                              \
+        .name = "ek_hash", .type = FL_API_STRING, .max = 64,                                       \
+        .words = "its TPM: SHA-256 of the endorsement key's SubjectPublicKeyInfo, in hex"          \
+    }
 #define LIMIT(most)                                                                                \
     {                                                                                              \
         .name = "limit", .type = FL_API_INTEGER, .min = 1, .max = (most), .words = "rows at most"  \
@@ -60,6 +70,7 @@ static const struct fl_api_field device_body[] = {
     {.name = "id", .type = FL_API_NAME, REQUIRED},
     {.name = "profile", .type = FL_API_NAME, REQUIRED},
     {.name = "site", .type = FL_API_STRING, .max = FL_LIMIT_SITE},
+    EK_HASH,
     TTL,
     END};
 static const struct fl_api_field token_body[] = {TTL, END};
@@ -71,6 +82,21 @@ static const struct fl_api_field quarantine_body[] = {
      .words = "ends by itself after so many seconds; without end when absent"},
     REASON,
     DRY_RUN,
+    END};
+static const struct fl_api_field reference_body[] = {
+    {.name = "change", .type = FL_API_STRING, REQUIRED, .values = reference_changes},
+    {.name = "of",
+     .type = FL_API_STRING,
+     .values = reference_scopes,
+     .words = "good for this device, or for all of its profile; device when absent"},
+    REASON,
+    END};
+static const struct fl_api_field tpm_body[] = {
+    EK_HASH,
+    {.name = "forget",
+     .type = FL_API_BOOLEAN,
+     .words = "its TPM was replaced: the next one is believed on first use"},
+    REASON,
     END};
 static const struct fl_api_field action_body[] = {REASON, DRY_RUN, END};
 static const struct fl_api_field reading_query[] = {
@@ -174,6 +200,55 @@ static const struct fl_api_field device_fields[] = {
      REQUIRED,
      .nullable = true,
      .schema = "Credential"},
+    {.name = "evidence", .type = FL_API_OBJECT, REQUIRED, .schema = "EvidenceNow"},
+    END};
+#define EVIDENCE_NOW                                                                               \
+    {.name = "state", .type = FL_API_STRING, REQUIRED, .values = evidence_states},                 \
+        {.name = "grade",                                                                          \
+         .type = FL_API_STRING,                                                                    \
+         REQUIRED,                                                                                 \
+         .values = grades,                                                                         \
+         .words = "the best that holds now"},                                                      \
+        {.name = "at", .type = FL_API_TIME, REQUIRED, .nullable = true},                           \
+        {.name = "until",                                                                          \
+         .type = FL_API_TIME,                                                                      \
+         REQUIRED,                                                                                 \
+         .nullable = true,                                                                         \
+         .words = "when the first of it ends by itself"},                                          \
+    {                                                                                              \
+        .name = "words", .type = FL_API_STRING, REQUIRED,                                          \
+        .words = "why what came last is worth what it is"                                          \
+    }
+static const struct fl_api_field evidence_now_fields[] = {EVIDENCE_NOW, END};
+static const struct fl_api_field tpm_fields[] = {
+    {.name = "ek", .type = FL_API_STRING, REQUIRED, .words = "of the TPM that proved itself"},
+    {.name = "registered", .type = FL_API_STRING, REQUIRED, .words = "by an operator; or empty"},
+    {.name = "why", .type = FL_API_STRING, REQUIRED, .words = "why it is believed"},
+    {.name = "ak", .type = FL_API_STRING, REQUIRED, .words = "name of its attestation key"},
+    {.name = "since", .type = FL_API_TIME, REQUIRED, .nullable = true},
+    END};
+static const struct fl_api_field accepted_fields[] = {
+    {.name = "at", .type = FL_API_TIME, REQUIRED},
+    {.name = "who", .type = FL_API_STRING, REQUIRED},
+    {.name = "pcrs", .type = FL_API_OBJECT, REQUIRED},
+    END};
+static const struct fl_api_field evidence_fields[] = {
+    EVIDENCE_NOW,
+    {.name = "agent", .type = FL_API_STRING, REQUIRED},
+    {.name = "os", .type = FL_API_STRING, REQUIRED},
+    {.name = "kernel", .type = FL_API_STRING, REQUIRED},
+    {.name = "binary", .type = FL_API_STRING, REQUIRED, .words = "SHA-256 of the agent's program"},
+    {.name = "boot", .type = FL_API_STRING, REQUIRED},
+    {.name = "uptime_s", .type = FL_API_INTEGER, REQUIRED},
+    {.name = "quoted", .type = FL_API_TIME, REQUIRED, .nullable = true},
+    {.name = "pcrs", .type = FL_API_OBJECT, REQUIRED, .words = "SHA-256, by number"},
+    {.name = "log_events",
+     .type = FL_API_INTEGER,
+     REQUIRED,
+     .words = "of the boot log that leads to them; 0: they came without"},
+    {.name = "tpm", .type = FL_API_OBJECT, REQUIRED, .nullable = true, .schema = "Tpm"},
+    {.name = "accepted_for_device", .type = FL_API_OBJECTS, REQUIRED, .schema = "AcceptedBoot"},
+    {.name = "accepted_for_profile", .type = FL_API_OBJECTS, REQUIRED, .schema = "AcceptedBoot"},
     END};
 static const struct fl_api_field token_fields[] = {
     {.name = "id", .type = FL_API_NAME, REQUIRED},
@@ -266,6 +341,11 @@ static const struct fl_api_field stream_fields[] = {
     {.name = "max", .type = FL_API_NUMBER, REQUIRED, .nullable = true},
     {.name = "keep", .type = FL_API_STRING, REQUIRED, .words = "a duration, or forever"},
     END};
+static const struct fl_api_field when_fields[] = {
+    {.name = "right", .type = FL_API_STRING, REQUIRED, .values = rights},
+    {.name = "filter", .type = FL_API_STRING, REQUIRED},
+    {.name = "grade", .type = FL_API_STRING, REQUIRED, .values = grades},
+    END};
 static const struct fl_api_field profile_fields[] = {
     {.name = "name", .type = FL_API_NAME, REQUIRED},
     {.name = "title", .type = FL_API_STRING, REQUIRED},
@@ -279,6 +359,15 @@ static const struct fl_api_field profile_fields[] = {
     {.name = "streams", .type = FL_API_OBJECTS, REQUIRED, .schema = "Stream"},
     {.name = "tls", .type = FL_API_STRING, REQUIRED, .values = tls_versions},
     {.name = "support_until", .type = FL_API_TIME, REQUIRED, .nullable = true},
+    {.name = "require",
+     .type = FL_API_OBJECT,
+     REQUIRED,
+     .words = "how old evidence may be, by its grade: durations"},
+    {.name = "when",
+     .type = FL_API_OBJECTS,
+     REQUIRED,
+     .schema = "When",
+     .words = "the rights that are there only while there is evidence"},
     {.name = "text", .type = FL_API_STRING},
     END};
 static const struct fl_api_field action_fields[] = {
@@ -391,6 +480,10 @@ const struct fl_api_schema fl_api_schemas[] = {
     {"Process", process_fields},
     {"Credential", credential_fields},
     {"Device", device_fields},
+    {"EvidenceNow", evidence_now_fields},
+    {"Evidence", evidence_fields},
+    {"Tpm", tpm_fields},
+    {"AcceptedBoot", accepted_fields},
     {"NewDevice", new_device_fields},
     {"Token", token_fields},
     {"Outcome", outcome_fields},
@@ -400,6 +493,7 @@ const struct fl_api_schema fl_api_schemas[] = {
     {"Privacy", privacy_fields},
     {"Erasure", erasure_fields},
     {"Profile", profile_fields},
+    {"When", when_fields},
     {"Action", action_fields},
     {"Record", record_fields},
     {"Verdict", verdict_fields},
@@ -447,6 +541,14 @@ const struct fl_api_route fl_api_routes[] = {
      FL_API_CREDENTIAL, false},
     {"POST", API "/devices/{id}/retire", fl_api_retire, "Take it out of service for good", NULL,
      action_body, "Outcome", 200, FL_API_CREDENTIAL, false},
+    {"GET", API "/devices/{id}/evidence", fl_api_get_evidence,
+     "What it proved of itself, what that is worth, and its TPM", NULL, NULL, "Evidence", 200,
+     FL_API_CREDENTIAL, false},
+    {"POST", API "/devices/{id}/reference", fl_api_reference,
+     "Accept the boot state that its TPM quoted last, or forget those that are accepted", NULL,
+     reference_body, "Evidence", 200, FL_API_CREDENTIAL, false},
+    {"POST", API "/devices/{id}/tpm", fl_api_tpm, "Say which TPM it has, or that it was replaced",
+     NULL, tpm_body, "Evidence", 200, FL_API_CREDENTIAL, false},
     {"GET", API "/devices/{id}/readings", fl_api_list_readings,
      "Its readings, by time or in the order of storing", reading_query, NULL, "Reading", 200,
      FL_API_CREDENTIAL, true},

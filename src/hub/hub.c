@@ -31,6 +31,8 @@ void fl_hub_init(struct fl_hub *hub, struct fl_store store, const struct fl_cloc
                            .batches = FL_BUFFER(FL_LIMIT_BATCHES)};
     fl_enrolment_init(&hub->enrolment);
     hub->enrolment.renew_expired_ms = config->renew_expired_ms;
+    fl_nonces_init(&hub->nonces);
+    fl_activations_init(&hub->activations);
     fl_list_init(&hub->signs);
     fl_list_init(&hub->waits);
     fl_list_init(&hub->verifies);
@@ -60,6 +62,8 @@ void fl_hub_free(struct fl_hub *hub)
     fl_hub_status_free(&hub->status);
     fl_metrics_free(&hub->metrics);
     fl_enrolment_free(&hub->enrolment);
+    fl_nonces_free(&hub->nonces);
+    fl_activations_free(&hub->activations);
     fl_session_table_free(&hub->sessions);
     fl_buffer_free(&hub->issuing);
     fl_buffer_free(&hub->root);
@@ -201,6 +205,7 @@ bool fl_hub_push_device(struct fl_hub *hub, const struct fl_device *device, uint
     if (posture.has_credential &&
         fl_enrolment_renews_ended(&hub->enrolment, device, &posture.credential, fl_hub_now(hub)))
         msg.as.device.renewable = fl_slice_str(posture.credential.serial);
+    msg.as.device.grades = posture.grades;
     return hub->host.to_front(hub->host.self, &msg);
 }
 
@@ -334,20 +339,28 @@ bool fl_hub_is_waiting(const struct fl_hub *hub)
 fl_time_t fl_hub_tick(struct fl_hub *hub)
 {
     bool more = false;
+    fl_time_t next = 0;
 
     tick_actions(hub);
     tick_credentials(hub);
+    more = fl_hub_tick_evidence(hub);
     fl_hub_tick_signs(hub, false);
     fl_hub_tick_waits(hub, false);
     fl_hub_tick_keys(hub, false);
     fl_hub_tick_erases(hub, false);
     fl_hub_tick_log_reads(hub, false);
     fl_hub_tick_status(hub, false);
-    more = fl_hub_sweep(hub);
+    more = fl_hub_sweep(hub) || more;
     more = fl_api_tick_verifies(hub) || more;
     more = fl_hub_pump_snapshot(hub) || more;
     more = fl_metrics_tick(hub) || more;
     if (more)
         return TICK_NOW_MS;
-    return fl_hub_is_waiting(hub) ? TICK_BUSY_MS : TICK_MS;
+    if (fl_hub_is_waiting(hub))
+        return TICK_BUSY_MS;
+    /* Evidence ends when it ends, and not up to a second later. */
+    next = fl_evidence_next(&hub->store);
+    if (next != FL_TIME_NEVER && next - fl_hub_now(hub) < TICK_MS)
+        return next > fl_hub_now(hub) ? next - fl_hub_now(hub) : TICK_NOW_MS;
+    return TICK_MS;
 }

@@ -16,8 +16,10 @@
 #include "hub/responder.h"
 #include "hub/session_table.h"
 #include "service/action.h"
+#include "service/activation.h"
 #include "service/enrolment.h"
 #include "service/issued_check.h"
+#include "service/nonce.h"
 #include "service/posture.h"
 #include "service/profile_store.h"
 
@@ -137,6 +139,13 @@ struct fl_hub_status {
     struct fl_responder responder;
 };
 
+/* The devices of a profile that asks for other evidence now, some at a time. */
+struct fl_hub_review {
+    char profile[FL_NAME_MAX + 1]; /* empty: none is under way */
+    fl_time_t since;
+    char after[FL_NAME_MAX + 1];
+};
+
 struct fl_hub {
     struct fl_store store;
     const struct fl_clock *clock;
@@ -148,6 +157,9 @@ struct fl_hub {
 
     struct fl_metrics metrics;
     struct fl_enrolment enrolment;
+    struct fl_nonces nonces;
+    struct fl_activations activations;
+    struct fl_hub_review review;
     struct fl_session_table sessions;
     struct fl_buffer issuing; /* certificates, from the signer; empty until it said hello */
     struct fl_buffer root;
@@ -279,6 +291,16 @@ void fl_hub_list_part(struct fl_hub *hub, struct fl_slice der);
 void fl_hub_list(struct fl_hub *hub, const struct fl_msg_crl *crl);
 void fl_hub_tick_status(struct fl_hub *hub, bool signer_gone);
 bool fl_hub_status_waits(const struct fl_hub *hub);
+
+void fl_hub_evidence_nonce(struct fl_hub *hub, const struct fl_msg_evidence_nonce *request);
+void fl_hub_evidence(struct fl_hub *hub, const struct fl_msg_evidence *request);
+void fl_hub_evidence_key(struct fl_hub *hub, const struct fl_msg_evidence_key *request);
+void fl_hub_evidence_proof(struct fl_hub *hub, const struct fl_msg_evidence_proof *request);
+/* It may be another machine than before (enrolled anew, another TPM; `words` say so): what was
+ * proved before counts no more. In the caller's transaction. */
+FL_MUST_USE enum fl_error fl_hub_evidence_reset(struct fl_hub *hub, const struct fl_device *device,
+                                                const char *words, struct fl_context *ctx);
+bool fl_hub_tick_evidence(struct fl_hub *hub); /* true: more to do at once */
 
 /* The device's key, good until the next call of anything here. FL_EMORE: it is asked for, and
  * fl_hub_resume_batches and fl_api_resume_readings are called when it is there or will not come;

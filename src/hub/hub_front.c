@@ -127,6 +127,18 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
     case fl_msg_type_enrol:
         fl_hub_enrol(hub, &msg->as.enrol);
         break;
+    case fl_msg_type_evidence_nonce:
+        fl_hub_evidence_nonce(hub, &msg->as.evidence_nonce);
+        break;
+    case fl_msg_type_evidence:
+        fl_hub_evidence(hub, &msg->as.evidence);
+        break;
+    case fl_msg_type_evidence_key:
+        fl_hub_evidence_key(hub, &msg->as.evidence_key);
+        break;
+    case fl_msg_type_evidence_proof:
+        fl_hub_evidence_proof(hub, &msg->as.evidence_proof);
+        break;
     case fl_msg_type_server_csr:
         fl_hub_server_csr(hub, &msg->as.server_csr);
         break;
@@ -173,6 +185,7 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
     case fl_msg_type_crl:
     case fl_msg_type_ocsp_answer:
     case fl_msg_type_ocsp_drop:
+    case fl_msg_type_evidence_result:
         fl_log(FL_LOG_WARN, TAG, "the front sent '%s'", fl_msg_name(msg->type));
         break;
     }

@@ -236,6 +236,8 @@ static enum fl_error record_credential(struct fl_hub *hub, const struct fl_hub_s
         return error;
     error = fl_enrolment_finish(&hub->store, sign->renewal ? sign->serial : NULL, c, sign->peer,
                                 fl_hub_now(hub), device, ctx);
+    if (error == FL_OK && !sign->renewal)
+        error = fl_hub_evidence_reset(hub, device, "it has enrolled anew since", ctx);
     return fl_store_end(&hub->store, error, ctx);
 }
 

@@ -5,6 +5,7 @@
 
 static const char *const names[FL_POSTURE_COUNT] = {
     [FL_POSTURE_OK] = "ok",
+    [FL_POSTURE_NARROWED] = "narrowed",
     [FL_POSTURE_QUARANTINED] = "quarantined",
     [FL_POSTURE_REVOKED] = "revoked",
     [FL_POSTURE_EXPIRED] = "expired",
@@ -26,7 +27,7 @@ enum fl_posture_verdict fl_posture_of_name(const char *name)
 static void say(struct fl_posture *p, enum fl_posture_verdict verdict, const char *words,
                 const char *reason)
 {
-    char text[FL_LIMIT_REASON + 160];
+    char text[FL_LIMIT_REASON + FL_EVIDENCE_WORDS];
 
     p->verdict = verdict;
     (void)snprintf(text, sizeof text, "%s%s%s", words, reason[0] ? ": " : "", reason);
@@ -115,6 +116,34 @@ void fl_posture_judge(const struct fl_device *device, const struct fl_credential
     }
 }
 
+void fl_posture_weigh(const struct fl_evidence *evidence, const struct fl_requirement *requirement,
+                      fl_time_t now, struct fl_posture *p)
+{
+    char words[FL_EVIDENCE_WORDS];
+
+    p->evidence = *evidence;
+    p->requirement = *requirement;
+    p->grades = fl_evidence_grades(evidence, requirement, now, &p->evidence_until);
+    if (p->evidence_until < p->until)
+        p->until = p->evidence_until;
+    if (p->verdict == FL_POSTURE_OK && !fl_evidence_suffices(evidence, requirement, now, words))
+        say(p, FL_POSTURE_NARROWED, words, "");
+}
+
+static enum fl_error weigh(const struct fl_store *store, const struct fl_device *device,
+                           fl_time_t now, struct fl_posture *posture, struct fl_context *ctx)
+{
+    struct fl_evidence evidence = {0};
+    struct fl_requirement requirement = {0};
+    enum fl_error error = fl_evidence_get(store, device->id, &evidence, ctx);
+
+    if (error == FL_OK || error == FL_ENOTFOUND)
+        error = fl_requirement_of(store, device->profile, &requirement, ctx);
+    if (error == FL_OK)
+        fl_posture_weigh(&evidence, &requirement, now, posture);
+    return error;
+}
+
 enum fl_error fl_posture_of(const struct fl_store *store, const struct fl_device *device,
                             fl_time_t now, struct fl_posture *posture, struct fl_context *ctx)
 {
@@ -130,5 +159,5 @@ enum fl_error fl_posture_of(const struct fl_store *store, const struct fl_device
     if (error == FL_OK)
         fl_posture_judge(device, live, count, device->last_serial[0] ? &newest : NULL, now,
                          posture);
-    return error;
+    return error == FL_OK ? weigh(store, device, now, posture, ctx) : error;
 }

@@ -2,6 +2,7 @@
 #include "service/profile_store.h"
 
 #include "service/audit.h"
+#include "service/requirement.h"
 
 #include <stdio.h>
 
@@ -138,6 +139,8 @@ enum fl_error fl_profile_store_add(const struct fl_store *store, const struct fl
         error = check_version(store, &profile, text, &same, ctx);
     if (error == FL_OK && !same)
         error = put_at(store, profile.name, &profile, change->now, "signed", text, ctx);
+    if (error == FL_OK && !same)
+        error = fl_requirement_put(store, &profile, change->now, ctx);
     if (error == FL_OK && !same) {
         *added = true;
         entry.detail = json_pack("{s:I, s:s}", "version", (json_int_t)profile.version, "key_id",

@@ -28,7 +28,7 @@ static void check_filters(const struct fl_profile *profile, const char **filters
         require(filter.size > 0 && filter.data[0] != '$');
         /* A filter covers itself unless it names the device, whose name is never in braces. */
         require(fl_topic_covered(filters[i], device, filter) == !strchr(filters[i], '{'));
-        (void)fl_profile_allows(profile, right, device, filter);
+        (void)fl_profile_allows(profile, right, device, filter, FL_GRADE_BIT(FL_GRADE_REPORTED));
     }
 }
 

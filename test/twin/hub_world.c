@@ -43,6 +43,7 @@ static void hear_device(struct hub_world *w, const struct fl_msg_device *device)
     (void)fl_str_copy_slice(w->device_reason, sizeof w->device_reason, device->reason);
     w->device_may_connect = device->may_connect;
     w->to_confirm = device->seq;
+    w->device_grades = device->grades;
 }
 
 void hub_front_confirms(struct hub_world *w)
@@ -87,6 +88,14 @@ static bool to_front(void *self, const struct fl_msg *msg)
                                 msg->as.enrol_result.detail);
         fl_buffer_clear(&w->certificate);
         (void)fl_buffer_append_slice(&w->certificate, msg->as.enrol_result.certificate);
+    } else if (msg->type == fl_msg_type_evidence_result) {
+        const struct fl_msg_evidence_result *r = &msg->as.evidence_result;
+
+        w->evidence_error = r->error;
+        (void)fl_str_copy_slice(w->evidence_detail, sizeof w->evidence_detail, r->detail);
+        json_decref(w->evidence);
+        w->evidence =
+            r->body.size ? json_loadb((const char *)r->body.data, r->body.size, 0, NULL) : NULL;
     } else if (msg->type == fl_msg_type_readings_done) {
         w->readings_error = msg->as.readings_done.error;
     } else if (msg->type == fl_msg_type_crl_part) {
@@ -475,6 +484,8 @@ int hub_world_close(void **state)
     fl_buffer_free(&w->certificate);
     fl_buffer_free(&w->text);
     json_decref(w->answer);
+    json_decref(w->evidence);
+    EVP_PKEY_free(w->device_key);
     free(w);
     return 0;
 }
@@ -571,7 +582,8 @@ void hub_enrol_with(struct hub_world *w, const char *id, const char *token, cons
     if (w->sign_requests > asked && !w->signer_is_silent)
         hub_answer_sign(w);
     fl_buffer_free(&csr);
-    EVP_PKEY_free(key);
+    EVP_PKEY_free(w->device_key);
+    w->device_key = key;
 }
 
 void hub_enrol(struct hub_world *w, const char *id)

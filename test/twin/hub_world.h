@@ -71,7 +71,7 @@ struct hub_world {
     bool ocsp_keep;
     struct fl_buffer ocsp;
     struct fl_buffer dropped;
-    size_t counts[64];    /* by message type */
+    size_t counts[128];   /* by message type */
     char log_key[32 + 1]; /* of the last CONFIG */
     char device[FL_NAME_MAX + 1];
     bool device_may_connect;
@@ -80,6 +80,11 @@ struct hub_world {
     uint32_t enrol_error;
     char enrol_detail[513];
     struct fl_buffer certificate;
+    EVP_PKEY *device_key; /* of the last that enrolled */
+    uint8_t device_grades;
+    uint32_t evidence_error;
+    char evidence_detail[513];
+    json_t *evidence; /* the last answer, or NULL */
     uint32_t readings_error;
     size_t front_unsent;
 

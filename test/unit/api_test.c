@@ -111,6 +111,14 @@ static const struct example examples[] = {
     {"GET", API "/devices/{id}/readings", API "/devices/cam-01/readings", "every=1h", ""},
     {"GET", API "/devices/{id}/privacy", API "/devices/cam-01/privacy", "", ""},
     {"POST", API "/devices/{id}/erase", API "/devices/cam-01/erase", "", "{\"reason\":\"asked\"}"},
+    {"GET", API "/devices/{id}/evidence", API "/devices/cam-01/evidence", "", ""},
+    {"POST", API "/devices/{id}/reference", API "/devices/cam-01/reference", "",
+     "{\"change\":\"accept\",\"of\":\"profile\",\"reason\":\"as delivered\"}"},
+    {"POST", API "/devices/{id}/reference", API "/devices/cam-01/reference", "",
+     "{\"change\":\"accept\"}"},
+    {"POST", API "/devices/{id}/tpm", API "/devices/cam-01/tpm", "",
+     "{\"ek_hash\":\"00000000000000000000000000000000000000000000000000000000000000ab\"}"},
+    {"GET", API "/devices/{id}/evidence", API "/devices/cam-01/evidence", "", ""},
     {"GET", API "/profiles", API "/profiles", "", ""},
     {"GET", API "/profiles/{name}", API "/profiles/camera", "", ""},
     {"GET", API "/audit", API "/audit", "after=2&limit=5", ""},
@@ -133,6 +141,17 @@ static char *made_body(struct hub_world *w, const struct example *e)
     return strdup(body);
 }
 
+/* Its TPM has quoted something. */
+static void give_evidence(struct hub_world *w)
+{
+    struct fl_evidence e = {.device = "cam-01", .quoted = w->now, .words = "why"};
+    const struct fl_requirement none = {.pcrs = FL_PCRS_ALWAYS};
+
+    e.pcrs.present = FL_PCRS_ALWAYS;
+    fl_evidence_accept(&e, FL_GRADE_REPORTED, true, w->now);
+    assert_ok(fl_evidence_put(&w->hub.store, &e, &none, w->now, NULL));
+}
+
 static void every_route_answers_as_the_document_says(void **state)
 {
     struct hub_world *w = *state;
@@ -142,6 +161,7 @@ static void every_route_answers_as_the_document_says(void **state)
     hub_enrol(w, "cam-01");
     hub_readings(w, 1, "cam-01", 1.1, 9);
     fl_hub_flush(&w->hub);
+    give_evidence(w);
     for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
         const struct example *e = &examples[i];
         char *body = e->body ? strdup(e->body) : made_body(w, e);

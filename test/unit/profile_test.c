@@ -444,7 +444,70 @@ static void the_placeholder_is_the_name_itself(void **state)
 
 static bool allows(const struct fl_profile *profile, enum fl_profile_right right, const char *topic)
 {
-    return fl_profile_allows(profile, right, fl_slice_str("cam-01"), fl_slice_str(topic));
+    return fl_profile_allows(profile, right, fl_slice_str("cam-01"), fl_slice_str(topic), 0);
+}
+
+static void rights_that_need_evidence_are_there_while_it_is(void **state)
+{
+    struct fl_profile p = {0};
+    struct fl_slice id = fl_slice_str("cam-01");
+    struct fl_slice video = fl_slice_str("d/cam-01/video/1");
+    const uint8_t reported = FL_GRADE_BIT(FL_GRADE_REPORTED);
+    const uint8_t attested = FL_GRADE_BIT(FL_GRADE_ATTESTED);
+    (void)state;
+
+    assert_ok(parse("profile x {\nversion 1\npublish d/{device}/t/#\n"
+                    "publish d/{device}/video/# when attested\n"
+                    "subscribe d/{device}/c/#\nsubscribe d/{device}/live/# when reported\n"
+                    "require attested within 24h\nrequire reported within 5s\n"
+                    "measure 9 14\n}\n",
+                    &p));
+    assert_true(p.within_ms[FL_GRADE_ATTESTED] == 24 * 3600000);
+    assert_true(p.within_ms[FL_GRADE_REPORTED] == 5000);
+    assert_int_equal(p.pcrs, 0xFF | 1 << 9 | 1 << 14);
+    assert_false(fl_profile_allows(&p, FL_RIGHT_PUBLISH, id, video, 0));
+    assert_false(fl_profile_allows(&p, FL_RIGHT_PUBLISH, id, video, reported));
+    assert_true(fl_profile_allows(&p, FL_RIGHT_PUBLISH, id, video, attested));
+    assert_true(fl_profile_allows(&p, FL_RIGHT_PUBLISH, id, fl_slice_str("d/cam-01/t/x"), 0));
+    assert_false(
+        fl_profile_allows(&p, FL_RIGHT_SUBSCRIBE, id, fl_slice_str("d/cam-01/live/#"), attested));
+    assert_true(
+        fl_profile_allows(&p, FL_RIGHT_SUBSCRIBE, id, fl_slice_str("d/cam-01/live/#"), reported));
+    assert_int_equal(fl_profile_lacks(&p, FL_RIGHT_PUBLISH, id, video), FL_GRADE_ATTESTED);
+    assert_int_equal(fl_profile_lacks(&p, FL_RIGHT_PUBLISH, id, fl_slice_str("x")), FL_GRADE_NONE);
+    fl_profile_free(&p);
+}
+
+static void mistakes_about_evidence_are_told(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *words;
+    } cases[] = {
+        {"publish a when attested\n", "3:16: how old may that evidence be? Add: require attested"},
+        {"publish a when proven\nrequire attested within 1h\n", "'when attested' or 'when rep"},
+        {"publish a if attested\nrequire attested within 1h\n", "after the filter may stand"},
+        {"publish a when\n", "after the filter may stand"},
+        {"require attested within 1h\n", "3:1: this changes nothing: write 'when attested'"},
+        {"require proven within 1h\n", "'attested' or 'reported'"},
+        {"require attested in 1h\n", "write: require attested within 24h"},
+        {"require attested within 4s\n", "good for 5s to 30d"},
+        {"require attested within 31d\n", "good for 5s to 30d"},
+        {"require attested within 1h\nrequire attested within 2h\n", "is required already"},
+        {"measure 8\n", "nothing is measured without"},
+        {"publish a when attested\nrequire attested within 1h\nmeasure 24\n", "23"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fl_profile p = {0};
+        struct fl_context ctx = {0};
+        char text[256];
+
+        (void)snprintf(text, sizeof text, "profile x {\nversion 1\n%s}\n", cases[i].text);
+        assert_int_equal(fl_profile_parse(fl_slice_str(text), "x", &p, &ctx), FL_EPARSE);
+        assert_contains(ctx.text, cases[i].words);
+    }
 }
 
 static void a_device_may_do_what_its_profile_says_and_no_more(void **state)
@@ -535,6 +598,8 @@ int main(void)
         cmocka_unit_test(coverage_agrees_with_the_naive_judge_on_every_topic),
         cmocka_unit_test(the_placeholder_is_the_name_itself),
         cmocka_unit_test(a_device_may_do_what_its_profile_says_and_no_more),
+        cmocka_unit_test(rights_that_need_evidence_are_there_while_it_is),
+        cmocka_unit_test(mistakes_about_evidence_are_told),
         cmocka_unit_test(the_shipped_profiles_are_valid_and_carry_the_host_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

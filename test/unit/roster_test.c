@@ -142,9 +142,33 @@ static void rights_come_from_the_profile_as_it_is_now(void **state)
     assert_ok(add_profile(&r, "camera", "camera"));
     assert_int_equal(r.profiles.count, 1);
     assert_true(fl_profile_allows(fl_roster_profile_of(&r, id), FL_RIGHT_PUBLISH, id,
-                                  fl_slice_str("d/cam-01/t/temperature")));
+                                  fl_slice_str("d/cam-01/t/temperature"), 0));
     (void)add_device(&r, "cam-01", false, "aa");
     assert_null(fl_roster_profile_of(&r, id));
+    fl_roster_free(&r);
+}
+
+static void evidence_that_comes_and_goes_moves_the_epoch_and_cuts_nobody(void **state)
+{
+    struct fl_roster r = {0};
+    struct fl_msg_device msg = {.id = fl_slice_str("cam-01"),
+                                .profile = fl_slice_str("camera"),
+                                .may_connect = 1,
+                                .credentials = fl_slice_str("aa"),
+                                .grades = 2};
+    enum fl_roster_change change = FL_ROSTER_CHANGED;
+    uint64_t epoch = 0;
+
+    (void)state;
+    assert_ok(fl_roster_device(&r, &msg, &change, NULL));
+    assert_int_equal(fl_roster_grades_of(&r, msg.id), 2);
+    assert_int_equal(fl_roster_grades_of(&r, fl_slice_str("other")), 0);
+    epoch = r.epoch;
+    msg.grades = 0;
+    assert_ok(fl_roster_device(&r, &msg, &change, NULL));
+    assert_int_equal(change, FL_ROSTER_SAME);
+    assert_true(r.epoch > epoch);
+    assert_int_equal(fl_roster_grades_of(&r, msg.id), 0);
     fl_roster_free(&r);
 }
 
@@ -244,6 +268,7 @@ int main(void)
         cmocka_unit_test(a_certificate_is_good_only_in_its_time),
         cmocka_unit_test(a_change_that_matters_is_told_from_one_that_does_not),
         cmocka_unit_test(rights_come_from_the_profile_as_it_is_now),
+        cmocka_unit_test(evidence_that_comes_and_goes_moves_the_epoch_and_cuts_nobody),
         cmocka_unit_test(a_profile_that_is_none_is_refused_and_the_old_one_kept),
         cmocka_unit_test(a_device_needs_a_valid_name),
         cmocka_unit_test(what_a_snapshot_does_not_name_is_forgotten_when_it_ends),
