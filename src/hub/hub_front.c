@@ -109,6 +109,24 @@ static void api_request(struct fl_hub *hub, const struct fl_msg_api_request *req
     fl_api_call(hub, &call);
 }
 
+static void evidence(struct fl_hub *hub, const struct fl_msg *msg)
+{
+    if (msg->type == fl_msg_type_evidence_nonce)
+        fl_hub_evidence_nonce(hub, &msg->as.evidence_nonce);
+    else if (msg->type == fl_msg_type_evidence_key)
+        fl_hub_evidence_key(hub, &msg->as.evidence_key);
+    else if (msg->type == fl_msg_type_evidence_proof)
+        fl_hub_evidence_proof(hub, &msg->as.evidence_proof);
+    else
+        fl_hub_evidence(hub, &msg->as.evidence);
+}
+
+static void counters(struct fl_hub *hub, const struct fl_msg_counters *said)
+{
+    if (fl_metrics_counters(&hub->metrics, said, fl_clock_monotonic(hub->clock)) != FL_OK)
+        fl_log(FL_LOG_WARN, TAG, "the front's counters cannot be read");
+}
+
 void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
 {
     switch (msg->type) {
@@ -128,16 +146,10 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
         fl_hub_enrol(hub, &msg->as.enrol);
         break;
     case fl_msg_type_evidence_nonce:
-        fl_hub_evidence_nonce(hub, &msg->as.evidence_nonce);
-        break;
     case fl_msg_type_evidence:
-        fl_hub_evidence(hub, &msg->as.evidence);
-        break;
     case fl_msg_type_evidence_key:
-        fl_hub_evidence_key(hub, &msg->as.evidence_key);
-        break;
     case fl_msg_type_evidence_proof:
-        fl_hub_evidence_proof(hub, &msg->as.evidence_proof);
+        evidence(hub, msg);
         break;
     case fl_msg_type_server_csr:
         fl_hub_server_csr(hub, &msg->as.server_csr);
@@ -149,9 +161,7 @@ void fl_hub_from_front(struct fl_hub *hub, const struct fl_msg *msg)
         fl_hub_ocsp_ask(hub, &msg->as.ocsp_ask);
         break;
     case fl_msg_type_counters:
-        if (fl_metrics_counters(&hub->metrics, &msg->as.counters, fl_clock_monotonic(hub->clock)) !=
-            FL_OK)
-            fl_log(FL_LOG_WARN, TAG, "the front's counters cannot be read");
+        counters(hub, &msg->as.counters);
         break;
     case fl_msg_type_usage:
         fl_hub_take_usage(&msg->as.usage, &hub->metrics.front_usage, &hub->metrics.has_front_usage);

@@ -4,9 +4,9 @@
 #include "base/log.h"
 #include "signer/device_keys.h"
 #include "signer/issue.h"
-#include "trust/issued_chain.h"
 #include "signer/revocations.h"
 #include "trust/crl.h"
+#include "trust/issued_chain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
