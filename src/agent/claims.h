@@ -7,15 +7,6 @@
 
 #include "codec/evidence.h"
 
-struct fl_machine {
-    char agent[FL_LIMIT_CLAIM + 1];
-    char os[FL_LIMIT_CLAIM + 1];
-    char kernel[FL_LIMIT_CLAIM + 1];
-    char binary[65];
-    char boot[FL_LIMIT_CLAIM + 1];
-    uint64_t uptime_s;
-};
-
 /* What cannot be found out is left empty. */
 void fl_machine_read(struct fl_machine *machine);
 

@@ -34,6 +34,16 @@ struct fl_claims {
     uint64_t uptime_s;
 };
 
+/* What a machine says of itself, kept. */
+struct fl_machine {
+    char agent[FL_LIMIT_CLAIM + 1];
+    char os[FL_LIMIT_CLAIM + 1];
+    char kernel[FL_LIMIT_CLAIM + 1];
+    char binary[65];
+    char boot[FL_LIMIT_CLAIM + 1];
+    uint64_t uptime_s;
+};
+
 /* FL_EINVAL: the claim that is too long, or not UTF-8, or has control characters. */
 FL_MUST_USE enum fl_error fl_claims_text(const struct fl_claims *claims, struct fl_buffer *out,
                                          struct fl_context *ctx);

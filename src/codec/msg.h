@@ -212,15 +212,16 @@ enum fl_msg_from {
 /* What a front that has no answer asks the hub for an OCSP client: a response about certificates of
  * the issuing authority, by their serials (u8 size, octets). `sha256`: the client named them by
  * that and not by SHA-1. The hub signs. */
+#define FL_MSG_OCSP_SERIALS ((size_t)FL_LIMIT_OCSP_IDS * 21)
 #define FL_MSG_OCSP_ASK(F)                                                                         \
     F(u64, request, 0)                                                                             \
     F(u8, sha256, 0)                                                                               \
-    F(bytes, serials, FL_LIMIT_OCSP_IDS * 21)
+    F(bytes, serials, FL_MSG_OCSP_SERIALS)
 #define FL_MSG_OCSP_ANSWER(F)                                                                      \
     F(u64, request, 0)                                                                             \
     F(u32, error, 0)                                                                               \
     F(u8, sha256, 0) /* the question again */                                                      \
-    F(bytes, serials, FL_LIMIT_OCSP_IDS * 21)                                                      \
+    F(bytes, serials, FL_MSG_OCSP_SERIALS)                                                         \
     F(u8, keep, 0) /* it is about one certificate that the hub knows: it may serve others */       \
     F(bytes, response, FL_LIMIT_OCSP_RESPONSE) /* DER */                                           \
     F(i64, this_update, 0)                                                                         \
@@ -279,6 +280,16 @@ enum fl_msg_from {
     F(str, detail, 512)                                                                            \
     F(u32, retry_after_s, 0)                                                                       \
     F(bytes, body, 16384)
+
+/* Cuts the next frame's worth from the front of what goes in parts. */
+static inline struct fl_slice fl_msg_cut_part(struct fl_slice *rest)
+{
+    struct fl_slice part =
+        fl_slice(rest->data, rest->size < FL_MSG_PART ? rest->size : FL_MSG_PART);
+
+    *rest = fl_slice_from(*rest, part.size);
+    return part;
+}
 
 /* name, value on the wire, fields, senders. Values are append only. */
 #define FL_MSGS(M)                                                                                 \

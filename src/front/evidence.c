@@ -253,12 +253,6 @@ static const struct fl_cert_info *asker(struct fl_http_exchange *exchange,
     return info;
 }
 
-static void refuse(struct fl_http_exchange *exchange, enum fl_error error,
-                   const struct fl_context *ctx)
-{
-    fl_http_problem(exchange, error == FL_ELIMIT ? 413 : 400, NULL, ctx->text, NULL);
-}
-
 /* `number` is the message's request number. */
 static void ask(struct fl_evidence_door *door, struct fl_http_exchange *exchange,
                 struct fl_msg *msg, uint64_t *number)
@@ -271,6 +265,25 @@ static void ask(struct fl_evidence_door *door, struct fl_http_exchange *exchange
         fl_pending_unavailable(fl_pending_take(door->pending, *number));
 }
 
+/* `error` is of reading the body. */
+static void pass_on(struct fl_evidence_door *door, struct fl_http_exchange *exchange,
+                    struct fl_msg *msg, uint64_t *number, enum fl_error error,
+                    const struct fl_context *ctx)
+{
+    if (error)
+        fl_http_problem(exchange, error == FL_ELIMIT ? 413 : 400, NULL, ctx->text, NULL);
+    else
+        ask(door, exchange, msg, number);
+}
+
+/* Each of the messages has the fields, and no type has them alone. */
+#define SAY_WHO(m, info, request_)                                                                 \
+    do {                                                                                           \
+        (m).device = fl_slice_str((info)->name);                                                   \
+        (m).serial = fl_slice_str((info)->serial);                                                 \
+        (m).peer = fl_slice_str((request_)->peer);                                                 \
+    } while (0)
+
 void fl_evidence_nonce(struct fl_evidence_door *door, struct fl_http_exchange *exchange,
                        const struct fl_http_request *request)
 {
@@ -279,9 +292,7 @@ void fl_evidence_nonce(struct fl_evidence_door *door, struct fl_http_exchange *e
 
     if (!info)
         return;
-    msg.as.evidence_nonce.device = fl_slice_str(info->name);
-    msg.as.evidence_nonce.serial = fl_slice_str(info->serial);
-    msg.as.evidence_nonce.peer = fl_slice_str(request->peer);
+    SAY_WHO(msg.as.evidence_nonce, info, request);
     ask(door, exchange, &msg, &msg.as.evidence_nonce.request);
 }
 
@@ -297,13 +308,8 @@ void fl_evidence_key(struct fl_evidence_door *door, struct fl_http_exchange *exc
     if (!info)
         return;
     error = fl_evidence_read_key(request->body, &msg.as.evidence_key, &bytes, &ctx);
-    msg.as.evidence_key.device = fl_slice_str(info->name);
-    msg.as.evidence_key.serial = fl_slice_str(info->serial);
-    msg.as.evidence_key.peer = fl_slice_str(request->peer);
-    if (error)
-        refuse(exchange, error, &ctx);
-    else
-        ask(door, exchange, &msg, &msg.as.evidence_key.request);
+    SAY_WHO(msg.as.evidence_key, info, request);
+    pass_on(door, exchange, &msg, &msg.as.evidence_key.request, error, &ctx);
     fl_evidence_free(&bytes);
 }
 
@@ -325,13 +331,8 @@ void fl_evidence_proof(struct fl_evidence_door *door, struct fl_http_exchange *e
     if (!error)
         error =
             take_bytes(&bytes, bytes.json, "secret", 64, true, &msg.as.evidence_proof.secret, &ctx);
-    msg.as.evidence_proof.device = fl_slice_str(info->name);
-    msg.as.evidence_proof.serial = fl_slice_str(info->serial);
-    msg.as.evidence_proof.peer = fl_slice_str(request->peer);
-    if (error)
-        refuse(exchange, error, &ctx);
-    else
-        ask(door, exchange, &msg, &msg.as.evidence_proof.request);
+    SAY_WHO(msg.as.evidence_proof, info, request);
+    pass_on(door, exchange, &msg, &msg.as.evidence_proof.request, error, &ctx);
     fl_evidence_free(&bytes);
 }
 
@@ -347,13 +348,8 @@ void fl_evidence_take(struct fl_evidence_door *door, struct fl_http_exchange *ex
     if (!info)
         return;
     error = fl_evidence_read(request->body, &msg.as.evidence, &bytes, &ctx);
-    msg.as.evidence.device = fl_slice_str(info->name);
-    msg.as.evidence.serial = fl_slice_str(info->serial);
-    msg.as.evidence.peer = fl_slice_str(request->peer);
-    if (error)
-        refuse(exchange, error, &ctx);
-    else
-        ask(door, exchange, &msg, &msg.as.evidence.request);
+    SAY_WHO(msg.as.evidence, info, request);
+    pass_on(door, exchange, &msg, &msg.as.evidence.request, error, &ctx);
     fl_evidence_free(&bytes);
 }
 

@@ -54,9 +54,10 @@ static json_t *whole(const struct fl_posture *p, const struct fl_endorsement *e,
     const struct fl_evidence *v = &p->evidence;
     json_t *body = fl_api_evidence(p);
     json_t *rest =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:I, s:o, s:o, s:o}", "agent", v->agent,
-                  "os", v->os, "kernel", v->kernel, "binary", v->binary, "boot", v->boot,
-                  "uptime_s", (json_int_t)v->uptime_s, "quoted", time_or_null(v->quoted), "pcrs",
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:I, s:o, s:o, s:o}", "agent",
+                  v->machine.agent, "os", v->machine.os, "kernel", v->machine.kernel, "binary",
+                  v->machine.binary, "boot", v->machine.boot, "uptime_s",
+                  (json_int_t)v->machine.uptime_s, "quoted", time_or_null(v->quoted), "pcrs",
                   fl_pcrs_to_json(&v->pcrs), "log_events", (json_int_t)v->log_events, "tpm",
                   tpm_of(e), "accepted_for_device", device, "accepted_for_profile", profile);
 

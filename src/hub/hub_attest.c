@@ -79,10 +79,7 @@ static enum fl_error ask_for_proof(struct fl_hub *hub, const struct fl_msg_evide
 
 void fl_hub_evidence_key(struct fl_hub *hub, const struct fl_msg_evidence_key *request)
 {
-    struct fl_hub_asker asker = {.request = request->request,
-                                 .device = request->device,
-                                 .serial = request->serial,
-                                 .peer = request->peer};
+    struct fl_hub_asker asker = FL_HUB_ASKER(request);
     struct fl_device device = {0};
     struct fl_posture posture = {0};
     struct fl_context ctx = {0};
@@ -121,10 +118,7 @@ static enum fl_error record(struct fl_hub *hub, const struct fl_activation *done
 
 void fl_hub_evidence_proof(struct fl_hub *hub, const struct fl_msg_evidence_proof *request)
 {
-    struct fl_hub_asker asker = {.request = request->request,
-                                 .device = request->device,
-                                 .serial = request->serial,
-                                 .peer = request->peer};
+    struct fl_hub_asker asker = FL_HUB_ASKER(request);
     struct fl_activation done = {0};
     struct fl_endorsement endorsement = {0};
     struct fl_device device = {0};

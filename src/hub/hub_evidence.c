@@ -97,10 +97,7 @@ json_t *fl_hub_pcr_list(uint32_t pcrs)
 
 void fl_hub_evidence_nonce(struct fl_hub *hub, const struct fl_msg_evidence_nonce *request)
 {
-    struct fl_hub_asker asker = {.request = request->request,
-                                 .device = request->device,
-                                 .serial = request->serial,
-                                 .peer = request->peer};
+    struct fl_hub_asker asker = FL_HUB_ASKER(request);
     struct fl_device device = {0};
     struct fl_posture posture = {0};
     struct fl_context ctx = {0};
@@ -130,12 +127,12 @@ void fl_hub_evidence_nonce(struct fl_hub *hub, const struct fl_msg_evidence_nonc
 
 static void note_claims(struct fl_evidence *e, const struct fl_msg_evidence *m)
 {
-    (void)fl_str_copy_slice(e->agent, sizeof e->agent, m->agent);
-    (void)fl_str_copy_slice(e->os, sizeof e->os, m->os);
-    (void)fl_str_copy_slice(e->kernel, sizeof e->kernel, m->kernel);
-    (void)fl_str_copy_slice(e->binary, sizeof e->binary, m->binary);
-    (void)fl_str_copy_slice(e->boot, sizeof e->boot, m->boot);
-    e->uptime_s = m->uptime_s;
+    (void)fl_str_copy_slice(e->machine.agent, sizeof e->machine.agent, m->agent);
+    (void)fl_str_copy_slice(e->machine.os, sizeof e->machine.os, m->os);
+    (void)fl_str_copy_slice(e->machine.kernel, sizeof e->machine.kernel, m->kernel);
+    (void)fl_str_copy_slice(e->machine.binary, sizeof e->machine.binary, m->binary);
+    (void)fl_str_copy_slice(e->machine.boot, sizeof e->machine.boot, m->boot);
+    e->machine.uptime_s = m->uptime_s;
 }
 
 static enum fl_error verify_claims(struct fl_hub *hub, const struct fl_msg_evidence *m,
@@ -248,10 +245,7 @@ static void judge_claims(struct fl_evidence *e, fl_time_t now)
 
 void fl_hub_evidence(struct fl_hub *hub, const struct fl_msg_evidence *request)
 {
-    struct fl_hub_asker asker = {.request = request->request,
-                                 .device = request->device,
-                                 .serial = request->serial,
-                                 .peer = request->peer};
+    struct fl_hub_asker asker = FL_HUB_ASKER(request);
     struct fl_buffer text = FL_BUFFER(4096);
     struct fl_device device = {0};
     struct fl_posture before = {0};

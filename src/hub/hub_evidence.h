@@ -16,6 +16,12 @@ struct fl_hub_asker {
     struct fl_slice peer;
 };
 
+/* Of any of the messages EVIDENCE_*. */
+#define FL_HUB_ASKER(m)                                                                            \
+    {                                                                                              \
+        .request = (m)->request, .device = (m)->device, .serial = (m)->serial, .peer = (m)->peer   \
+    }
+
 /* FL_EDENIED unless the device may connect with this certificate. `posture` is as of now. */
 FL_MUST_USE enum fl_error fl_hub_asker_check(struct fl_hub *hub, const struct fl_hub_asker *asker,
                                              struct fl_device *device, struct fl_posture *posture,

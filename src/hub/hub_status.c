@@ -51,10 +51,8 @@ void fl_hub_tell_list(struct fl_hub *hub)
 
     while (good && rest.size) {
         struct fl_msg part = {.type = fl_msg_type_crl_part};
-        size_t size = rest.size < FL_MSG_PART ? rest.size : FL_MSG_PART;
 
-        part.as.crl_part.der = fl_slice(rest.data, size);
-        rest = fl_slice_from(rest, size);
+        part.as.crl_part.der = fl_msg_cut_part(&rest);
         good = hub->host.to_front(hub->host.self, &part);
     }
     end.as.crl.number = s->number;
@@ -166,10 +164,8 @@ static bool send_request(struct fl_hub *hub, uint64_t number)
 
     while (good && rest.size) {
         struct fl_msg part = {.type = fl_msg_type_crl_entries};
-        size_t size = rest.size < FL_MSG_PART ? rest.size : FL_MSG_PART;
 
-        part.as.crl_entries.entries = fl_slice(rest.data, size);
-        rest = fl_slice_from(rest, size);
+        part.as.crl_entries.entries = fl_msg_cut_part(&rest);
         good = hub->host.to_signer(hub->host.self, &part);
     }
     sign.as.crl_sign.request = ++hub->last_sign;

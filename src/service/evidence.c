@@ -43,9 +43,10 @@ static json_t *to_json(const struct fl_evidence *e)
         "s:I, s:I}",
         "device", e->device, "grade", fl_grade_name(e->grade), "at", (json_int_t)e->at, "held",
         times_to_json(e->held), "refuted", (json_int_t)e->refuted, "due", times_to_json(e->due),
-        "words", e->words, "agent", e->agent, "os", e->os, "kernel", e->kernel, "binary", e->binary,
-        "boot", e->boot, "uptime_s", (json_int_t)e->uptime_s, "pcrs", fl_pcrs_to_json(&e->pcrs),
-        "quoted", (json_int_t)e->quoted, "tpm_clock", (json_int_t)e->tpm_clock, "tpm_resets",
+        "words", e->words, "agent", e->machine.agent, "os", e->machine.os, "kernel",
+        e->machine.kernel, "binary", e->machine.binary, "boot", e->machine.boot, "uptime_s",
+        (json_int_t)e->machine.uptime_s, "pcrs", fl_pcrs_to_json(&e->pcrs), "quoted",
+        (json_int_t)e->quoted, "tpm_clock", (json_int_t)e->tpm_clock, "tpm_resets",
         (json_int_t)e->tpm_resets, "tpm_restarts", (json_int_t)e->tpm_restarts, "log_events",
         (json_int_t)e->log_events);
 }
@@ -57,11 +58,11 @@ static void from_json(const json_t *document, struct fl_evidence *e)
     fl_document_str(document, "device", e->device, sizeof e->device);
     fl_document_str(document, "grade", grade, sizeof grade);
     fl_document_str(document, "words", e->words, sizeof e->words);
-    fl_document_str(document, "agent", e->agent, sizeof e->agent);
-    fl_document_str(document, "os", e->os, sizeof e->os);
-    fl_document_str(document, "kernel", e->kernel, sizeof e->kernel);
-    fl_document_str(document, "binary", e->binary, sizeof e->binary);
-    fl_document_str(document, "boot", e->boot, sizeof e->boot);
+    fl_document_str(document, "agent", e->machine.agent, sizeof e->machine.agent);
+    fl_document_str(document, "os", e->machine.os, sizeof e->machine.os);
+    fl_document_str(document, "kernel", e->machine.kernel, sizeof e->machine.kernel);
+    fl_document_str(document, "binary", e->machine.binary, sizeof e->machine.binary);
+    fl_document_str(document, "boot", e->machine.boot, sizeof e->machine.boot);
     e->grade = fl_grade_of(fl_slice_str(grade));
     if (e->grade == FL_GRADE_COUNT)
         e->grade = FL_GRADE_NONE;
@@ -69,7 +70,7 @@ static void from_json(const json_t *document, struct fl_evidence *e)
     e->refuted = fl_document_int(document, "refuted", 0);
     times_from_json(json_object_get(document, "held"), e->held);
     times_from_json(json_object_get(document, "due"), e->due);
-    e->uptime_s = (uint64_t)fl_document_int(document, "uptime_s", 0);
+    e->machine.uptime_s = (uint64_t)fl_document_int(document, "uptime_s", 0);
     fl_pcrs_from_json(json_object_get(document, "pcrs"), &e->pcrs);
     e->quoted = fl_document_int(document, "quoted", 0);
     e->tpm_clock = (uint64_t)fl_document_int(document, "tpm_clock", 0);

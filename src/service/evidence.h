@@ -20,12 +20,7 @@ struct fl_evidence {
     fl_time_t refuted;              /* when its TPM showed what it should not; 0: not since */
     fl_time_t due[FL_GRADE_COUNT];  /* the timers that are set; 0: none */
     char words[FL_EVIDENCE_WORDS];  /* why it is worth what it is */
-    char agent[FL_LIMIT_CLAIM + 1];
-    char os[FL_LIMIT_CLAIM + 1];
-    char kernel[FL_LIMIT_CLAIM + 1];
-    char binary[65];
-    char boot[FL_LIMIT_CLAIM + 1];
-    uint64_t uptime_s;
+    struct fl_machine machine;
     /* Of the last quote that its attestation key signed. */
     fl_time_t quoted; /* when; 0: never */
     struct fl_pcrs pcrs;

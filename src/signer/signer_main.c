@@ -190,10 +190,8 @@ static enum fl_error answer_crl(struct process *p, struct fl_channel *channel,
     rest = fl_buffer_slice(&p->list.der);
     while (rest.size && error == FL_OK) {
         struct fl_msg part = {.type = fl_msg_type_crl_part};
-        size_t size = rest.size < FL_MSG_PART ? rest.size : FL_MSG_PART;
 
-        part.as.crl_part.der = fl_slice(rest.data, size);
-        rest = fl_slice_from(rest, size);
+        part.as.crl_part.der = fl_msg_cut_part(&rest);
         error = fl_channel_send(channel, &part, ctx);
     }
     end.as.crl = p->list.result;

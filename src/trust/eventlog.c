@@ -35,20 +35,6 @@ struct event {
     struct fl_slice data;
 };
 
-static struct fl_slice take(struct fl_fields *f, const char *name, size_t size)
-{
-    struct fl_slice bytes = {0};
-
-    if (f->bad || f->in.size < size) {
-        if (!f->bad)
-            f->bad = name;
-        return bytes;
-    }
-    bytes = fl_slice(f->in.data, size);
-    f->in = fl_slice_from(f->in, size);
-    return bytes;
-}
-
 static uint32_t take_u32(struct fl_fields *f, const char *name)
 {
     return (uint32_t)fl_fields_uint(f, name, 4);
@@ -68,14 +54,14 @@ static enum fl_error malformed(const struct reader *r, const char *what)
 static enum fl_error read_algorithms(struct reader *r, struct fl_slice data)
 {
     struct fl_fields f = {.in = data};
-    struct fl_slice signature = take(&f, "signature", sizeof SPEC_ID);
+    struct fl_slice signature = fl_fields_take(&f, "signature", sizeof SPEC_ID);
     bool has_sha256 = false;
     uint32_t count = 0;
 
     if (f.bad || memcmp(signature.data, SPEC_ID, sizeof SPEC_ID) != 0)
         return fl_fail(r->ctx, FL_EUNSUPPORTED,
                        "the event log does not begin as a crypto agile one: is it of a TPM 1.2?");
-    (void)take(&f, "platform and version", 8);
+    (void)fl_fields_take(&f, "platform and version", 8);
     count = take_u32(&f, "algorithms");
     if (f.bad || count == 0 || count > ALGORITHMS_MAX)
         return malformed(r, "no sane number of digests");
@@ -102,7 +88,7 @@ static enum fl_error read_first(struct reader *r)
 
     (void)take_u32(f, "PCR");
     type = take_u32(f, "type");
-    (void)take(f, "digest", SHA1_SIZE);
+    (void)fl_fields_take(f, "digest", SHA1_SIZE);
     data = fl_fields_bytes(f, "data", FL_LIMIT_EVENT_LOG);
     if (f->bad)
         return malformed(r, "it ends too early");
@@ -138,7 +124,7 @@ static enum fl_error read_event(struct reader *r, struct event *event)
 
         if (!f->bad && !a)
             return malformed(r, "a digest of a kind that the log did not announce");
-        digest = take(f, "digest", a ? a->size : 0);
+        digest = fl_fields_take(f, "digest", a ? a->size : 0);
         if (a && a->id == ALG_SHA256)
             event->sha256 = digest;
     }

@@ -11,7 +11,7 @@
 #define P256_SIZE 32
 
 /* The one selection, of the SHA-256 bank. */
-static void read_selection(struct fl_tpm_fields *f, struct fl_quote *quote)
+static void read_selection(struct fl_fields *f, struct fl_quote *quote)
 {
     uint32_t banks = fl_tpm_u32(f, "banks");
 
@@ -20,7 +20,7 @@ static void read_selection(struct fl_tpm_fields *f, struct fl_quote *quote)
     for (uint32_t i = 0; i < banks && !f->bad; i++) {
         uint16_t bank = fl_tpm_u16(f, "bank");
         size_t size = (size_t)fl_tpm_uint(f, "selection", 1);
-        struct fl_slice bits = fl_tpm_take(f, "selection", size <= 4 ? size : SIZE_MAX);
+        struct fl_slice bits = fl_fields_take(f, "selection", size <= 4 ? size : SIZE_MAX);
         uint32_t which = 0;
 
         for (size_t k = 0; k < bits.size; k++)
@@ -37,7 +37,7 @@ static void read_selection(struct fl_tpm_fields *f, struct fl_quote *quote)
 
 enum fl_error fl_quote_read(struct fl_slice attest, struct fl_quote *quote, struct fl_context *ctx)
 {
-    struct fl_tpm_fields f = {.in = attest};
+    struct fl_fields f = {.in = attest};
     struct fl_slice digest = {0};
 
     *quote = (struct fl_quote){0};
@@ -66,7 +66,7 @@ enum fl_error fl_quote_read(struct fl_slice attest, struct fl_quote *quote, stru
 enum fl_error fl_quote_verify(struct fl_slice attest, struct fl_slice signature, EVP_PKEY *ak,
                               struct fl_context *ctx)
 {
-    struct fl_tpm_fields f = {.in = signature};
+    struct fl_fields f = {.in = signature};
     uint16_t scheme = fl_tpm_u16(&f, "scheme");
     uint16_t hash = fl_tpm_u16(&f, "hash");
     struct fl_slice r = fl_tpm_sized(&f, "r", P256_SIZE);

@@ -37,7 +37,7 @@ struct area {
     struct fl_slice y;
 };
 
-static void read_symmetric(struct fl_tpm_fields *f, struct area *a)
+static void read_symmetric(struct fl_fields *f, struct area *a)
 {
     uint16_t algorithm = fl_tpm_u16(f, "symmetric");
 
@@ -49,14 +49,14 @@ static void read_symmetric(struct fl_tpm_fields *f, struct area *a)
         f->bad = "symmetric";
 }
 
-static void read_scheme(struct fl_tpm_fields *f, struct area *a)
+static void read_scheme(struct fl_fields *f, struct area *a)
 {
     a->scheme = fl_tpm_u16(f, "scheme");
     if (a->scheme != FL_TPM_ALG_NULL)
         a->scheme_hash = fl_tpm_u16(f, "scheme hash");
 }
 
-static void read_ecc(struct fl_tpm_fields *f, struct area *a)
+static void read_ecc(struct fl_fields *f, struct area *a)
 {
     a->curve = fl_tpm_u16(f, "curve");
     if (fl_tpm_u16(f, "kdf") != FL_TPM_ALG_NULL)
@@ -65,7 +65,7 @@ static void read_ecc(struct fl_tpm_fields *f, struct area *a)
     a->y = fl_tpm_sized(f, "y", P256_SIZE);
 }
 
-static void read_rsa(struct fl_tpm_fields *f, struct area *a)
+static void read_rsa(struct fl_fields *f, struct area *a)
 {
     a->rsa_bits = fl_tpm_u16(f, "key bits");
     a->rsa_exponent = fl_tpm_u32(f, "exponent");
@@ -74,7 +74,7 @@ static void read_rsa(struct fl_tpm_fields *f, struct area *a)
 
 static enum fl_error read_area(struct fl_slice bytes, struct area *a, struct fl_context *ctx)
 {
-    struct fl_tpm_fields f = {.in = bytes};
+    struct fl_fields f = {.in = bytes};
 
     *a = (struct area){0};
     a->type = fl_tpm_u16(&f, "type");

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Reading a TPM's structures (TPM 2.0 Library Part 2): words big endian, octets behind a u16 that
- * counts them. As codec/fields.h: the first field that does not fit is noted, all behind it read as
- * 0 or as nothing.
+ * counts them; with the reader of codec/fields.h.
  */
 #ifndef FL_TRUST_TPM_WIRE_H
 #define FL_TRUST_TPM_WIRE_H
 
 #include "base/buffer.h"
+#include "codec/fields.h"
 
 enum {
     FL_TPM_ALG_RSA = 0x0001,
@@ -19,28 +19,9 @@ enum {
     FL_TPM_P256 = 0x0003,
 };
 
-struct fl_tpm_fields {
-    struct fl_slice in; /* what is left */
-    const char *bad;    /* the first field that does not fit, or NULL */
-};
-
-static inline struct fl_slice fl_tpm_take(struct fl_tpm_fields *f, const char *name, size_t size)
+static inline uint64_t fl_tpm_uint(struct fl_fields *f, const char *name, size_t size)
 {
-    struct fl_slice bytes = fl_slice(NULL, 0);
-
-    if (f->bad || f->in.size < size) {
-        if (!f->bad)
-            f->bad = name;
-        return bytes;
-    }
-    bytes = fl_slice(f->in.data, size);
-    f->in = fl_slice_from(f->in, size);
-    return bytes;
-}
-
-static inline uint64_t fl_tpm_uint(struct fl_tpm_fields *f, const char *name, size_t size)
-{
-    struct fl_slice bytes = fl_tpm_take(f, name, size);
+    struct fl_slice bytes = fl_fields_take(f, name, size);
     uint64_t value = 0;
 
     for (size_t i = 0; i < bytes.size; i++)
@@ -48,24 +29,24 @@ static inline uint64_t fl_tpm_uint(struct fl_tpm_fields *f, const char *name, si
     return value;
 }
 
-static inline uint16_t fl_tpm_u16(struct fl_tpm_fields *f, const char *name)
+static inline uint16_t fl_tpm_u16(struct fl_fields *f, const char *name)
 {
     return (uint16_t)fl_tpm_uint(f, name, 2);
 }
 
-static inline uint32_t fl_tpm_u32(struct fl_tpm_fields *f, const char *name)
+static inline uint32_t fl_tpm_u32(struct fl_fields *f, const char *name)
 {
     return (uint32_t)fl_tpm_uint(f, name, 4);
 }
 
 /* A TPM2B of at most `max` octets. */
-static inline struct fl_slice fl_tpm_sized(struct fl_tpm_fields *f, const char *name, size_t max)
+static inline struct fl_slice fl_tpm_sized(struct fl_fields *f, const char *name, size_t max)
 {
     size_t size = fl_tpm_u16(f, name);
 
     if (size > max && !f->bad)
         f->bad = name;
-    return fl_tpm_take(f, name, f->bad ? 0 : size);
+    return fl_fields_take(f, name, size);
 }
 
 /* Appends a TPM2B. */

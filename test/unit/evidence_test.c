@@ -201,7 +201,7 @@ static void a_record_comes_back_whole_and_keeps_one_timer_for_each_end(void **st
     struct fl_requirement r = {.within_ms = {0, HOUR, DAY}};
     struct fl_evidence e = {.device = "d",
                             .words = "why",
-                            .os = "an os",
+                            .machine.os = "an os",
                             .log_events = 9,
                             .tpm_clock = 5,
                             .tpm_resets = 6,
