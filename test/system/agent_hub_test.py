@@ -6,19 +6,10 @@ import subprocess
 import unittest
 
 from agent_test import AGENT, Swtpm, agent
-from harness import Hub, run, wait_for
+from harness import HubTest, run, wait_for
 
 
-class AgentHubTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.hub = Hub()
-        cls.hub.start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.hub.__exit__()
-
+class AgentHubTest(HubTest):
     def enrol(self, device, *more):
         folder = self.hub.work / device
         agent("enrol", "--token", self.hub.add(device)["token"], "--dir", folder, *more, check=True)

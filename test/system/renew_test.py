@@ -15,7 +15,7 @@ import unittest
 
 from agent_test import AGENT, Swtpm, agent
 from fake_hub import FakeHub, openssl
-from harness import Hub, run, wait_for
+from harness import Hub, HubTest, run, wait_for
 
 SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
 
@@ -86,16 +86,7 @@ class SoftHsm:
         return len([p for p in (self.folder / "tokens").rglob("*.object") if p.name != "token.object"])
 
 
-class RenewTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.hub = Hub()
-        cls.hub.start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.hub.__exit__()
-
+class RenewTest(HubTest):
     def enrol(self, device, *more, profile="camera", env=None):
         folder = self.hub.work / device
         agent("enrol", "--token", self.hub.add(device, profile)["token"], "--dir", folder, *more, check=True, env=env)

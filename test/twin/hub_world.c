@@ -586,15 +586,22 @@ void hub_enrol_with(struct hub_world *w, const char *id, const char *token, cons
     w->device_key = key;
 }
 
-void hub_enrol(struct hub_world *w, const char *id)
+void hub_add(struct hub_world *w, const char *id, const char *profile,
+             char token[FL_LIMIT_TOKEN_TEXT])
 {
     char body[256];
-    char token[FL_LIMIT_TOKEN_TEXT];
 
-    (void)snprintf(body, sizeof body, "{\"id\":\"%s\",\"profile\":\"camera\"}", id);
+    (void)snprintf(body, sizeof body, "{\"id\":\"%s\",\"profile\":\"%s\"}", id, profile);
     hub_call(w, "POST", "/api/v1/devices", "", body);
     assert_int_equal(w->status, 201);
-    (void)fl_str_copy(token, sizeof token, hub_text(w, "token"));
+    (void)fl_str_copy(token, FL_LIMIT_TOKEN_TEXT, hub_text(w, "token"));
+}
+
+void hub_enrol(struct hub_world *w, const char *id)
+{
+    char token[FL_LIMIT_TOKEN_TEXT];
+
+    hub_add(w, id, "camera", token);
     hub_enrol_with(w, id, token, "");
     assert_int_equal(w->enrol_error, FL_OK);
 }

@@ -111,6 +111,9 @@ void hub_call_with(struct hub_world *w, const char *bearer, const char *method, 
 const char *hub_text(const struct hub_world *w, const char *member);
 
 /* The whole way: add, token, CSR, certificate. */
+/* A new device; its token. */
+void hub_add(struct hub_world *w, const char *id, const char *profile,
+             char token[FL_LIMIT_TOKEN_TEXT]);
 void hub_enrol(struct hub_world *w, const char *id);
 void hub_enrol_with(struct hub_world *w, const char *id, const char *token, const char *serial);
 void hub_front_confirms(struct hub_world *w);

@@ -52,14 +52,6 @@ static void publish(struct log_rig *lr, const char *payload, uint8_t qos, uint16
     log_rig_commit(lr);
 }
 
-static void crash(struct log_rig *lr, bool with_checkpoint)
-{
-    if (with_checkpoint)
-        log_rig_checkpoint(lr, 10);
-    log_rig_crash(lr);
-    log_rig_commit(lr);
-}
-
 /* The one whose session lasted comes and gets that, or nothing when it is NULL. */
 static void worker_gets(struct log_rig *lr, const char *payload)
 {
@@ -85,7 +77,7 @@ static void what_a_passer_by_had_goes_to_who_stays(void **state)
             rig_expect_puback(&lr.rig.clients[WRITER], 1, 0);
             (void)rig_expect_publish(&lr.rig.clients[PASSER], "a", "one");
             for (int i = 0; i < crashes; i++)
-                crash(&lr, with_checkpoint);
+                log_rig_restart(&lr, with_checkpoint);
             worker_gets(&lr, "one");
             log_rig_free(&lr);
         }
@@ -103,7 +95,7 @@ static void what_it_acknowledged_goes_to_nobody(void **state)
         id = rig_expect_publish(&lr.rig.clients[PASSER], "a", "one");
         rig_ack(&lr.rig.clients[PASSER], id);
         log_rig_commit(&lr);
-        crash(&lr, with_checkpoint);
+        log_rig_restart(&lr, with_checkpoint);
         worker_gets(&lr, NULL);
         log_rig_free(&lr);
     }
@@ -122,7 +114,7 @@ static void qos_2_that_was_sent_is_gone_and_what_waited_is_not(void **state)
         publish(&lr, "two", 2, 2);
         (void)rig_expect_publish(&lr.rig.clients[PASSER], "a", "one");
         rig_expect_nothing(&lr.rig.clients[PASSER]);
-        crash(&lr, with_checkpoint);
+        log_rig_restart(&lr, with_checkpoint);
         worker_gets(&lr, "two");
         log_rig_free(&lr);
     }
@@ -137,7 +129,7 @@ static void qos_2_that_was_sent_is_gone_and_what_waited_is_not(void **state)
     rig_expect_nothing(&lr.rig.clients[PASSER]);
     log_rig_commit(&lr);
     (void)rig_expect_publish(&lr.rig.clients[PASSER], "a", "two");
-    crash(&lr, false);
+    log_rig_restart(&lr, false);
     worker_gets(&lr, NULL);
     log_rig_free(&lr);
 }
@@ -151,7 +143,7 @@ static void who_leaves_in_order_gives_back_what_it_had(void **state)
     publish(&lr, "one", 1, 1);
     rig_drop(&lr.rig.clients[PASSER]);
     log_rig_commit(&lr);
-    crash(&lr, true);
+    log_rig_restart(&lr, true);
     worker_gets(&lr, "one");
     log_rig_free(&lr);
 }

@@ -97,6 +97,16 @@ static inline void log_rig_checkpoint(struct log_rig *lr, size_t step)
     log_rig_commit(lr);
 }
 
+/* A crash, perhaps right behind a checkpoint, after which the new process has had its first round.
+ */
+static inline void log_rig_restart(struct log_rig *lr, bool with_checkpoint)
+{
+    if (with_checkpoint)
+        log_rig_checkpoint(lr, 10);
+    log_rig_crash(lr);
+    log_rig_commit(lr);
+}
+
 static inline void log_rig_free(struct log_rig *lr)
 {
     log_rig_commit(lr);

@@ -65,27 +65,19 @@ static void hears(struct log_rig *lr, const char *wanted)
     log_rig_commit(lr);
 }
 
-static void crash(struct log_rig *lr, bool with_checkpoint)
-{
-    if (with_checkpoint)
-        log_rig_checkpoint(lr, 10);
-    log_rig_crash(lr);
-    log_rig_commit(lr);
-}
-
 static void said_once_after_the_grace(uint32_t expiry_s, bool with_checkpoint)
 {
     struct log_rig lr;
 
     start(&lr);
     (void)join(&lr, LEAVER, "leaver", expiry_s, true, "gone", 0);
-    crash(&lr, with_checkpoint);
+    log_rig_restart(&lr, with_checkpoint);
     pass(&lr, FL_LIMIT_MQTT_WILL_GRACE_MS - 1);
     assert_int_equal(lr.rig.wills, 0);
     pass(&lr, 1);
     assert_int_equal(lr.rig.wills, 1);
     hears(&lr, "gone");
-    crash(&lr, with_checkpoint);
+    log_rig_restart(&lr, with_checkpoint);
     pass(&lr, 10 * FL_LIMIT_MQTT_WILL_GRACE_MS);
     assert_int_equal(lr.rig.wills, 1);
     hears(&lr, NULL);
@@ -108,13 +100,13 @@ static void who_comes_back_has_not_died(uint32_t expiry_s, bool clean)
 
     start(&lr);
     (void)join(&lr, LEAVER, "leaver", expiry_s, true, "gone", 0);
-    crash(&lr, false);
+    log_rig_restart(&lr, false);
     pass(&lr, FL_LIMIT_MQTT_WILL_GRACE_MS / 2);
     assert_int_equal(join(&lr, LEAVER, "leaver", expiry_s, clean, "new", 0), !clean && expiry_s);
     pass(&lr, 10 * FL_LIMIT_MQTT_WILL_GRACE_MS);
     assert_int_equal(lr.rig.wills, 0);
     /* Also when it all happens again; then the new one counts. */
-    crash(&lr, false);
+    log_rig_restart(&lr, false);
     pass(&lr, FL_LIMIT_MQTT_WILL_GRACE_MS);
     assert_int_equal(lr.rig.wills, 1);
     hears(&lr, "new");
@@ -138,9 +130,9 @@ static void another_crash_in_between_loses_nothing(void **state)
     for (int with_checkpoint = 0; with_checkpoint < 2; with_checkpoint++) {
         start(&lr);
         (void)join(&lr, LEAVER, "leaver", 0, true, "gone", 0);
-        crash(&lr, with_checkpoint);
+        log_rig_restart(&lr, with_checkpoint);
         pass(&lr, FL_LIMIT_MQTT_WILL_GRACE_MS / 2);
-        crash(&lr, with_checkpoint);
+        log_rig_restart(&lr, with_checkpoint);
         pass(&lr, FL_LIMIT_MQTT_WILL_GRACE_MS - 1);
         assert_int_equal(lr.rig.wills, 0);
         pass(&lr, 1);
@@ -156,8 +148,8 @@ static void a_longer_delay_counts(void **state)
     (void)state;
     start(&lr);
     (void)join(&lr, LEAVER, "leaver", 3600, true, "gone", 300);
-    crash(&lr, true);
-    crash(&lr, true);
+    log_rig_restart(&lr, true);
+    log_rig_restart(&lr, true);
     pass(&lr, 299999);
     assert_int_equal(lr.rig.wills, 0);
     pass(&lr, 1);
@@ -183,7 +175,7 @@ static void who_said_goodbye_or_was_cut_has_no_will(void **state)
     rig_drop(&lr.rig.clients[LEAVER]);
     log_rig_commit(&lr);
     (void)join(&lr, LEAVER, "stranger", 0, true, "unknown", 0);
-    crash(&lr, false);
+    log_rig_restart(&lr, false);
     pass(&lr, 10 * FL_LIMIT_MQTT_WILL_GRACE_MS);
     assert_int_equal(lr.rig.wills, 0);
     hears(&lr, NULL);
@@ -202,7 +194,7 @@ static void a_broken_connection_has_its_will_said_at_once_and_not_again(void **s
         log_rig_commit(&lr);
         pass(&lr, i == 2 ? 10000 : 0);
         assert_int_equal(lr.rig.wills, 1);
-        crash(&lr, false);
+        log_rig_restart(&lr, false);
         pass(&lr, 10 * FL_LIMIT_MQTT_WILL_GRACE_MS);
         assert_int_equal(lr.rig.wills, 1);
         hears(&lr, "gone");
@@ -217,7 +209,7 @@ static void what_it_may_not_say_any_more_is_not_said(void **state)
     (void)state;
     start(&lr);
     (void)join(&lr, LEAVER, "leaver", 0, true, "gone", 0);
-    crash(&lr, false);
+    log_rig_restart(&lr, false);
     lr.rig.deny = "w";
     pass(&lr, FL_LIMIT_MQTT_WILL_GRACE_MS);
     assert_int_equal(lr.rig.wills, 1); /* it was asked */

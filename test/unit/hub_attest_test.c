@@ -11,9 +11,7 @@ static void only_an_accepted_boot_is_attested(void **state)
     struct rig rig;
     const uint8_t both = FL_GRADE_BIT(FL_GRADE_REPORTED) | FL_GRADE_BIT(FL_GRADE_ATTESTED);
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     endorse(w, &rig);
     give_quote(w, &rig);
     assert_string_equal(grade(w), "reported");
@@ -54,9 +52,7 @@ static void what_is_accepted_for_a_profile_holds_for_its_other_devices(void **st
     struct rig a;
     struct rig b;
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &a, "g-1");
+    start_with(w, &a);
     enrol(w, &b, "g-2");
     endorse(w, &a);
     endorse(w, &b);
@@ -74,9 +70,7 @@ static void a_quote_that_lies_is_refused(void **state)
     struct rig rig;
     struct tpm_rig other;
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     rig_make(&other);
     give_quote(w, &rig);
     refused(w, FL_ESTATE, "no attestation key of this device is endorsed");
@@ -135,9 +129,7 @@ static void a_log_that_leads_elsewhere_is_refused(void **state)
     struct rig rig;
     struct fl_pcrs replayed;
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     endorse(w, &rig);
     ask_nonce(w, &rig);
     prepare_quote(&rig, rig.tpm.ak, 0xFF);
@@ -169,9 +161,7 @@ static void counters_that_went_back_are_reported(void **state)
     struct hub_world *w = *state;
     struct rig rig;
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     endorse(w, &rig);
     w->now += 1000;
     give_quote(w, &rig);
@@ -193,9 +183,7 @@ static void a_key_is_endorsed_only_by_what_its_tpm_found(void **state)
     struct rig b;
     uint8_t secret[32];
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &a, "g-1");
+    start_with(w, &a);
     enrol(w, &b, "g-2");
     prove(w, &a, fl_slice_str("a guess"));
     refused(w, FL_ESTATE, "no attestation key of this device is being endorsed");
@@ -228,9 +216,7 @@ static void keys_that_could_leave_their_tpm_are_refused(void **state)
     struct hub_world *w = *state;
     struct rig rig;
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     /* Not restricted: it would sign anything, a made-up quote, too. */
     rig_area(rig.tpm.ak, RIG_AK_ATTRIBUTES & ~0x10000U, true, &rig.tpm.ak_area);
     offer_key(w, &rig);
@@ -253,9 +239,7 @@ static void an_operator_says_which_tpm_it_is(void **state)
     char hash[FL_EK_HASH_TEXT];
     char body[160];
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     assert_ok(fl_tpm_public_read(fl_buffer_slice(&rig.tpm.ek_area), &ek, NULL));
     assert_ok(fl_tpm_ek_hash(&ek, hash, NULL));
     fl_tpm_public_free(&ek);
@@ -311,9 +295,7 @@ static void no_more_boots_are_accepted_than_the_limit(void **state)
     struct hub_world *w = *state;
     struct rig rig;
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     hub_call(w, "POST", API "/devices/g-1/reference", "", "{\"change\":\"accept\"}");
     assert_int_equal(w->status, 409);
     endorse(w, &rig);

@@ -61,7 +61,6 @@ static inline void add_profile(struct hub_world *w, unsigned version, const char
 
 static inline void enrol(struct hub_world *w, struct rig *rig, const char *id)
 {
-    char body[256];
     char token[FL_LIMIT_TOKEN_TEXT];
     struct fl_cert_info info = {0};
 
@@ -72,10 +71,7 @@ static inline void enrol(struct hub_world *w, struct rig *rig, const char *id)
                         .replayed = FL_BUFFER(1024)};
     rig_make(&rig->tpm);
     (void)fl_str_copy(rig->device, sizeof rig->device, id);
-    (void)snprintf(body, sizeof body, "{\"id\":\"%s\",\"profile\":\"guard\"}", id);
-    hub_call(w, "POST", API "/devices", "", body);
-    assert_int_equal(w->status, 201);
-    (void)fl_str_copy(token, sizeof token, hub_text(w, "token"));
+    hub_add(w, id, "guard", token);
     hub_enrol_with(w, id, token, "");
     assert_int_equal(w->enrol_error, FL_OK);
     assert_ok(fl_buffer_append_slice(&rig->certificate, fl_buffer_slice(&w->certificate)));
@@ -94,6 +90,14 @@ static inline void drop(struct rig *rig)
     fl_buffer_free(&rig->pcrs);
     fl_buffer_free(&rig->replayed);
     EVP_PKEY_free(rig->key);
+}
+
+/* A hub whose profile asks for both grades, and a device of it. */
+static inline void start_with(struct hub_world *w, struct rig *rig)
+{
+    hub_world_start(w);
+    add_profile(w, 1, "24h", "1h", "");
+    enrol(w, rig, "g-1");
 }
 
 static inline void ask_nonce(struct hub_world *w, struct rig *rig)

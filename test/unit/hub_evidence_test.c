@@ -9,9 +9,7 @@ static void what_is_reported_opens_what_needs_a_report_and_ends_by_itself(void *
     struct hub_world *w = *state;
     struct rig rig;
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     assert_int_equal(w->device_grades, 0);
     posture_is(w, &rig, "narrowed", "it has given none");
     give_report(w, &rig);
@@ -37,9 +35,7 @@ static void evidence_outlives_a_restart_of_the_front(void **state)
     struct hub_world *w = *state;
     struct rig rig;
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     give_report(w, &rig);
     fl_hub_front_down(&w->hub);
     w->device_grades = 0;
@@ -55,9 +51,7 @@ static void a_nonce_is_good_once_for_one_device_and_a_minute(void **state)
     struct rig b;
     struct fl_buffer text = FL_BUFFER(4096);
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &a, "g-1");
+    start_with(w, &a);
     enrol(w, &b, "g-2");
     give_report(w, &a);
     send(w, &a);
@@ -83,9 +77,7 @@ static void what_is_not_signed_by_the_device_is_refused(void **state)
     struct rig b;
     struct fl_buffer text = FL_BUFFER(4096);
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &a, "g-1");
+    start_with(w, &a);
     enrol(w, &b, "g-2");
     ask_nonce(w, &a);
     prepare(&a, &text);
@@ -117,9 +109,7 @@ static void who_enrols_anew_has_proved_nothing_yet(void **state)
     struct rig rig;
     char token[FL_LIMIT_TOKEN_TEXT];
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     give_report(w, &rig);
     assert_int_equal(w->device_grades, FL_GRADE_BIT(FL_GRADE_REPORTED));
     hub_enrol_with(w, "g-1", "", rig.serial);
@@ -140,9 +130,7 @@ static void evidence_that_changes_no_right_is_no_work_for_the_front(void **state
     struct rig rig;
     size_t told = 0;
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     give_report(w, &rig);
     told = w->counts[fl_msg_type_device];
     w->now += HOUR / 2;
@@ -160,9 +148,7 @@ static void a_flood_of_keys_waits(void **state)
     struct hub_world *w = *state;
     struct rig rig;
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     for (int i = 0; i < FL_LIMIT_NONCES_DEVICE; i++) {
         offer_key(w, &rig);
         assert_int_equal(w->evidence_error, FL_OK);
@@ -177,9 +163,7 @@ static void a_device_that_may_not_connect_gives_no_evidence(void **state)
     struct hub_world *w = *state;
     struct rig rig;
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     hub_call(w, "POST", API "/devices/g-1/quarantine", "", "{}");
     ask_nonce(w, &rig);
     refused(w, FL_EDENIED, "quarantined");
@@ -195,9 +179,7 @@ static void a_profile_that_asks_for_other_evidence_is_true_at_once(void **state)
     struct hub_world *w = *state;
     struct rig rig;
 
-    hub_world_start(w);
-    add_profile(w, 1, "24h", "1h", "");
-    enrol(w, &rig, "g-1");
+    start_with(w, &rig);
     give_report(w, &rig);
     w->now += HOUR / 2;
     add_profile(w, 2, "24h", "20m", "");

@@ -96,8 +96,7 @@ static void a_silent_or_absent_signer_leaves_the_token_good(void **state)
     char token[FL_LIMIT_TOKEN_TEXT];
 
     hub_world_start(w);
-    hub_call(w, "POST", API "/devices", "", "{\"id\":\"cam-01\",\"profile\":\"camera\"}");
-    (void)fl_str_copy(token, sizeof token, hub_text(w, "token"));
+    hub_add(w, "cam-01", "camera", token);
     w->signer_is_silent = true;
     hub_enrol_with(w, "cam-01", token, "");
     assert_int_equal(w->counts[fl_msg_type_enrol_result], 0);
@@ -125,8 +124,7 @@ static void a_front_that_dies_in_mid_enrolment_costs_no_token(void **state)
     char token[FL_LIMIT_TOKEN_TEXT];
 
     hub_world_start(w);
-    hub_call(w, "POST", API "/devices", "", "{\"id\":\"cam-01\",\"profile\":\"camera\"}");
-    (void)fl_str_copy(token, sizeof token, hub_text(w, "token"));
+    hub_add(w, "cam-01", "camera", token);
     w->signer_is_silent = true;
     hub_enrol_with(w, "cam-01", token, "");
     fl_hub_front_up(&w->hub);
@@ -143,8 +141,7 @@ static void a_certificate_for_something_else_is_not_recorded(void **state)
     char token[FL_LIMIT_TOKEN_TEXT];
 
     hub_world_start(w);
-    hub_call(w, "POST", API "/devices", "", "{\"id\":\"cam-01\",\"profile\":\"camera\"}");
-    (void)fl_str_copy(token, sizeof token, hub_text(w, "token"));
+    hub_add(w, "cam-01", "camera", token);
     w->signer_is_silent = true;
     hub_enrol_with(w, "cam-01", token, "");
     (void)fl_str_copy(w->sign_name, sizeof w->sign_name, "cam-02");
@@ -160,8 +157,7 @@ static void a_full_disk_at_enrolment_is_told_and_recovered_from(void **state)
     char token[FL_LIMIT_TOKEN_TEXT];
 
     hub_world_start(w);
-    hub_call(w, "POST", API "/devices", "", "{\"id\":\"cam-01\",\"profile\":\"camera\"}");
-    (void)fl_str_copy(token, sizeof token, hub_text(w, "token"));
+    hub_add(w, "cam-01", "camera", token);
     fl_store_twin_fail(&w->hub.store, 3, FL_EFULL);
     hub_enrol_with(w, "cam-01", token, "");
     assert_int_equal(w->enrol_error, FL_EFULL);

@@ -73,6 +73,15 @@ static enum fl_error add_and_commit(struct world *w, const char *subject)
     return error;
 }
 
+/* A log with so many records of cam-01. */
+static void begin_with(struct world *w, int count)
+{
+    begin(w, 1);
+    assert_ok(open_log(w, false));
+    for (int i = 0; i < count; i++)
+        assert_ok(add_and_commit(w, "cam-01"));
+}
+
 /* Reads all of it in pages of `max` octets. Returns the last number, 0 when reading failed. */
 static uint64_t read_all(struct world *w, size_t max, struct fl_issued_chain *chain)
 {
@@ -297,10 +306,7 @@ static void damage_among_synced_records_is_an_error_that_names_the_place(void **
     struct fl_issued_chain chain;
     (void)state;
 
-    begin(&w, 1);
-    assert_ok(open_log(&w, false));
-    for (int i = 0; i < 5; i++)
-        assert_ok(add_and_commit(&w, "cam-01"));
+    begin_with(&w, 5);
     fl_files_twin_rot(w.twin, "issued-0000000000000001.seg", 300);
     assert_int_equal(open_log(&w, false), FL_EIO);
     assert_contains(w.ctx.text, "issued-0000000000000001.seg: what was written at octet ");
@@ -318,10 +324,7 @@ static void damage_of_an_older_file_is_found_by_reading(void **state)
     struct fl_issued_chain chain;
     (void)state;
 
-    begin(&w, 1);
-    assert_ok(open_log(&w, false));
-    for (int i = 0; i < 40; i++)
-        assert_ok(add_and_commit(&w, "cam-01"));
+    begin_with(&w, 40);
     fl_files_twin_rot(w.twin, "issued-0000000000000001.seg", 300);
     assert_ok(open_log(&w, false));
     assert_int_equal(read_all(&w, 65536, &chain), 0);
@@ -335,10 +338,7 @@ static void the_oldest_files_may_be_archived(void **state)
     struct fl_issued_chain chain;
     (void)state;
 
-    begin(&w, 1);
-    assert_ok(open_log(&w, false));
-    for (int i = 0; i < 40; i++)
-        assert_ok(add_and_commit(&w, "cam-01"));
+    begin_with(&w, 40);
     assert_ok(w.files.remove(w.files.self, "issued-0000000000000001.seg", NULL));
     assert_ok(open_log(&w, false));
     assert_int_equal(read_all(&w, 65536, &chain), 40);

@@ -108,8 +108,7 @@ static void a_certificate_nobody_waited_for_is_known(void **state)
     char token[FL_LIMIT_TOKEN_TEXT];
 
     hub_world_start(w);
-    hub_call(w, "POST", API "/devices", "", "{\"id\":\"cam-01\",\"profile\":\"camera\"}");
-    (void)fl_str_copy(token, sizeof token, hub_text(w, "token"));
+    hub_add(w, "cam-01", "camera", token);
     w->signer_is_silent = true;
     hub_enrol_with(w, "cam-01", token, "");
     fl_hub_front_up(&w->hub); /* the one that asked is gone */
